@@ -1,0 +1,207 @@
+//! What reaches a node and what it wants done: the whole surface between `core` and its shell.
+//!
+//! `Node::step(now, event) -> Vec<Effect>`; `Node::deadline() -> Millis` says when the next `Event::Tick`
+//! is due at the latest. The daemon and the simulator are the two shells.
+
+use crate::admin::{Request, Response};
+use crate::ids::{BatchId, ClientId, Millis, NodeName, RunId};
+use crate::store::Batch;
+
+/// Number of a link (network) between nodes: 0 or 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link(pub u8);
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Time passed.
+    Tick,
+    /// A whole frame arrived. The shell has authenticated the peer (its certificate names `from`), bounded
+    /// the length and checked the frame's checksum; the content is not trusted.
+    Frame {
+        /// The peer.
+        from: NodeName,
+        /// Over which link.
+        link: Link,
+        /// Encoded message.
+        bytes: Vec<u8>,
+    },
+    /// A batch is durable (`fsync` returned).
+    Durable(BatchId),
+    /// A batch could not be made durable: this node must not go on.
+    StoreFailed(String),
+    /// An agent's run ended.
+    AgentDone {
+        /// Which run.
+        run: RunId,
+        /// How.
+        result: AgentResult,
+    },
+    /// A process that a resource's start left behind has exited: its monitor is due now.
+    ProcessExited {
+        /// The resource instance.
+        resource: String,
+    },
+    /// A local client (command line, agent's helper command) asks.
+    Client {
+        /// To be named in the reply.
+        id: ClientId,
+        /// What it asks.
+        request: Request,
+    },
+    /// The local client went away; no reply is needed.
+    ClientGone(ClientId),
+    /// The host or the service manager wants the daemon to stop: drain first.
+    Shutdown,
+}
+
+/// What is to be done. Effects of one step are carried out in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Send a frame; loss is tolerated. `link: None`: over the best link.
+    Send {
+        /// To whom.
+        to: NodeName,
+        /// Over which link.
+        link: Option<Link>,
+        /// Encoded message.
+        bytes: Vec<u8>,
+    },
+    /// Make this durable in one transaction, then report `Event::Durable`.
+    Persist(Batch),
+    /// Addresses and certificates of peers changed (a node was added, removed, moved).
+    Peers(Vec<Peer>),
+    /// Run an agent, and report `Event::AgentDone`. Written to tmpfs before it runs, so that a restarted
+    /// daemon finds it again.
+    RunAgent {
+        /// Its name in the report.
+        run: RunId,
+        /// What to run.
+        call: AgentCall,
+    },
+    /// Kill an agent's run (its process group).
+    KillAgent(RunId),
+    /// Answer a client.
+    Reply {
+        /// Who asked.
+        client: ClientId,
+        /// The answer. More than one reply may follow for a watch.
+        response: Response,
+    },
+    /// A sentence for the log.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// One sentence.
+        text: String,
+    },
+    /// Run the alert programs with these variables (`CRM_alert_*` as Pacemaker's).
+    Alert(Vec<(String, String)>),
+    /// Pet the watchdog not beyond this time (armed watchdogs only).
+    WatchdogUntil(Millis),
+    /// Stop the daemon now. Resources go on; `clean` after a drain.
+    Halt {
+        /// Why.
+        reason: String,
+        /// An orderly end.
+        clean: bool,
+    },
+}
+
+/// Importance of a log sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Only for tracing.
+    Debug,
+    /// Normal life.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// An operator must act now.
+    Error,
+}
+
+/// A peer as the links need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name (subject of its certificate).
+    pub name: NodeName,
+    /// `host:port` for each link.
+    pub addresses: Vec<String>,
+}
+
+/// One run of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentCall {
+    /// The resource instance (history id).
+    pub resource: String,
+    /// Value of `OCF_RESOURCE_INSTANCE`.
+    pub instance: String,
+    /// `ocf`, `systemd`, `service`, `lsb`, `stonith`.
+    pub class: String,
+    /// Provider, for `ocf`.
+    pub provider: Option<String>,
+    /// Agent.
+    pub agent: String,
+    /// `start`, `stop`, `monitor`, ... ; for fence devices also `off`, `on`, `reboot`, `status`, and
+    /// `power-status` (reads the power state back, see design rule R4).
+    pub action: String,
+    /// Parameters.
+    pub parameters: Vec<(String, String)>,
+    /// `CRM_meta_*` variables without the prefix.
+    pub meta: Vec<(String, String)>,
+    /// For fencing: the target's name.
+    pub target: Option<String>,
+    /// Milliseconds it may take before its process group is killed.
+    pub timeout_ms: u64,
+    /// Milliseconds between runs where it is a recurring monitor (for the agent's environment), else 0.
+    pub interval_ms: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentResult {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// `ocf_exit_reason` or the last words that explain the failure; bounded.
+    pub exit_reason: String,
+    /// Bounded tail of standard output and error.
+    pub output: String,
+    /// Milliseconds it took.
+    pub took_ms: u64,
+    /// Digests of the parameters (all, those that force a restart, the public ones) and the names they
+    /// cover, computed from the agent's metadata as Pacemaker does; absent for fence actions and probes
+    /// of unknown agents.
+    pub digests: Option<Digests>,
+}
+
+/// What a parameter change may mean, computed where the metadata is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Digests {
+    /// `op-digest`.
+    #[n(0)]
+    pub all: String,
+    /// `op-restart-digest`.
+    #[n(1)]
+    pub restart: Option<String>,
+    /// `op-secure-digest`.
+    #[n(2)]
+    pub secure: Option<String>,
+    /// `op-force-restart`.
+    #[n(3)]
+    pub force_restart: Option<String>,
+    /// `op-secure-params`.
+    #[n(4)]
+    pub secure_params: Option<String>,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It exited (OCF exit codes; STONITH and fence agents mapped to 0 and 1, power states to 0 = on, 2 = off).
+    Exited(i32),
+    /// Killed after its timeout.
+    TimedOut,
+    /// It could not be run: agent missing, not executable, unit unknown ...
+    NotRun,
+}

@@ -1,0 +1,8 @@
+//! Typed configuration and status, the crm grammar, CIB XML, diagnostics with spans.
+//!
+//! Architecture invariant: this crate knows no cluster, no file and no clock. Text and facts come in as
+//! values, values and diagnostics go out.
+#![forbid(unsafe_code)]
+
+pub mod cib;
+pub mod status;
