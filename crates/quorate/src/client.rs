@@ -1,0 +1,94 @@
+//! The local daemon's socket, from the client's side: blocking, one request, one or more responses.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use quorate_core::admin::{Request, Response};
+
+use crate::context::Context;
+use crate::error::{Error, Exit};
+
+/// Longest response that a client accepts.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
+
+/// An open connection to the local daemon.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+}
+
+#[allow(dead_code, reason = "verbs to come")]
+impl Client {
+    /// Connects to the daemon of this host.
+    pub fn connect(context: &Context) -> Result<Self, Error> {
+        let stream = UnixStream::connect(&context.socket).map_err(|e| {
+            let socket = context.socket.display();
+            let help = match e.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "run it as root, or as a member of the group `quorate`".to_owned()
+                }
+                _ => "start it with `systemctl start quorate` (or `quorate run`); `journalctl -u quorate` says why \
+                      it ended"
+                    .to_owned(),
+            };
+            Error::new(format!("the daemon of this host does not answer at {socket}: {e}"), help)
+                .exit(Exit::NoDaemon)
+        })?;
+        Ok(Self { stream })
+    }
+
+    /// Limits how long a read may take; `None` waits for ever.
+    pub fn timeout(&self, limit: Option<Duration>) {
+        // Only a zero duration is refused.
+        let _ = self.stream.set_read_timeout(limit);
+    }
+
+    /// Asks, and gives the first response; a refusal becomes an error.
+    pub fn ask(&mut self, request: &Request) -> Result<Response, Error> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request.
+    pub fn send(&mut self, request: &Request) -> Result<(), Error> {
+        let bytes = minicbor::to_vec(request).expect("writing to memory cannot fail");
+        let length = u32::try_from(bytes.len())
+            .map_err(|_| Error::new("the request is longer than 4 GiB", ""))?;
+        let mut frame = length.to_be_bytes().to_vec();
+        frame.extend_from_slice(&bytes);
+        self.stream.write_all(&frame).map_err(gone)
+    }
+
+    /// Waits for the next response; a refusal becomes an error.
+    pub fn receive(&mut self) -> Result<Response, Error> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).map_err(gone)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if length > RESPONSE_BYTES_MAX {
+            return Err(Error::new(
+                format!("the daemon announced a response of {length} bytes"),
+                "",
+            ));
+        }
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).map_err(gone)?;
+        match minicbor::decode(&bytes) {
+            Ok(Response::Refused { reason, help }) => Err(Error::new(reason, help)),
+            #[allow(unreachable_patterns, reason = "until there are more")]
+            Ok(response) => Ok(response),
+            Err(e) => Err(Error::new(
+                format!("the daemon's response cannot be understood: {e}"),
+                "`quorate version` shows whether the daemon runs another version; restart it (nothing moves)",
+            )),
+        }
+    }
+}
+
+fn gone(e: std::io::Error) -> Error {
+    Error::new(
+        format!("the daemon of this host went away: {e}"),
+        "`journalctl -u quorate` says why; it is started again by itself, ask again",
+    )
+    .exit(Exit::NoDaemon)
+}

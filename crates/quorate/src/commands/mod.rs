@@ -1,0 +1,31 @@
+//! The verbs, one file each. A file has `pub struct Args` (clap) and
+//! `pub fn run(args: Args, context: &Context) -> Result<Exit>`; its line below hooks it in.
+
+use crate::context::Context;
+use crate::error::Result;
+
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $variant:ident => $module:ident;)*) => {
+        $(pub mod $module;)*
+
+        /// A verb with its arguments.
+        #[derive(Debug, clap::Subcommand)]
+        pub enum Command {
+            $($(#[$meta])* $variant($module::Args),)*
+        }
+
+        impl Command {
+            /// Runs it.
+            pub fn run(self, context: &Context) -> Result {
+                match self {
+                    $(Self::$variant(args) => $module::run(args, context),)*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Version of this program and of the daemon.
+    Version => version;
+}

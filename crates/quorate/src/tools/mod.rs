@@ -1,0 +1,27 @@
+//! Compatibility names: the tools that agents and operators know, with the arguments that they use.
+//! The daemon puts links of these names into a directory of its own for its agents.
+
+use std::process::ExitCode;
+
+/// A tool: its arguments without the name.
+pub type Tool = fn(&[String]) -> ExitCode;
+
+/// Name and tool, one a line.
+const TOOLS: &[(&str, Tool)] = &[];
+
+/// The tool of that name.
+pub fn by_name(name: &str) -> Option<Tool> {
+    TOOLS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, tool)| *tool)
+}
+
+/// All names, for a message.
+pub fn names() -> String {
+    TOOLS
+        .iter()
+        .map(|(name, _)| *name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
