@@ -37,6 +37,9 @@ pub enum Event {
         /// How.
         result: AgentResult,
     },
+    /// After a start of the daemon, before anything else is run: what an earlier session of it left in this
+    /// boot's journal. `AgentDone` will follow for those that have no result yet.
+    Inventory(Vec<FoundRun>),
     /// A process that a resource's start left behind has exited: its monitor is due now.
     ProcessExited {
         /// The resource instance.
@@ -130,48 +133,79 @@ pub struct Peer {
     pub addresses: Vec<String>,
 }
 
-/// One run of an agent.
+/// A run that the journal in tmpfs still knows after the daemon was restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRun {
+    /// Its name from now on; numbered from 2^63 up, so that it meets none of this session's.
+    pub run: RunId,
+    /// What was called.
+    pub call: AgentCall,
+    /// How it ended, if it did.
+    pub result: Option<AgentResult>,
+}
+
+/// One run of an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct AgentCall {
     /// The resource instance (history id).
+    #[n(0)]
     pub resource: String,
     /// Value of `OCF_RESOURCE_INSTANCE`.
+    #[n(1)]
     pub instance: String,
     /// `ocf`, `systemd`, `service`, `lsb`, `stonith`.
+    #[n(2)]
     pub class: String,
     /// Provider, for `ocf`.
+    #[n(3)]
     pub provider: Option<String>,
     /// Agent.
+    #[n(4)]
     pub agent: String,
     /// `start`, `stop`, `monitor`, ... ; for fence devices also `off`, `on`, `reboot`, `status`, and
     /// `power-status` (reads the power state back, see design rule R4).
+    #[n(5)]
     pub action: String,
     /// Parameters.
+    #[n(6)]
     pub parameters: Vec<(String, String)>,
     /// `CRM_meta_*` variables without the prefix.
+    #[n(7)]
     pub meta: Vec<(String, String)>,
     /// For fencing: the target's name.
+    #[n(8)]
     pub target: Option<String>,
     /// Milliseconds it may take before its process group is killed.
+    #[n(9)]
     pub timeout_ms: u64,
     /// Milliseconds between runs where it is a recurring monitor (for the agent's environment), else 0.
+    #[n(10)]
     pub interval_ms: u64,
+    /// Names the run across restarts of the daemon: term, transition and action (at most once, design section
+    /// 5). Empty for recurring monitors and whatever may be run again; those leave no result behind.
+    #[n(11)]
+    pub name: String,
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct AgentResult {
     /// What became of it.
+    #[n(0)]
     pub outcome: Outcome,
     /// `ocf_exit_reason` or the last words that explain the failure; bounded.
+    #[n(1)]
     pub exit_reason: String,
     /// Bounded tail of standard output and error.
+    #[n(2)]
     pub output: String,
     /// Milliseconds it took.
+    #[n(3)]
     pub took_ms: u64,
     /// Digests of the parameters (all, those that force a restart, the public ones) and the names they
     /// cover, computed from the agent's metadata as Pacemaker does; absent for fence actions and probes
     /// of unknown agents.
+    #[n(4)]
     pub digests: Option<Digests>,
 }
 
@@ -196,12 +230,15 @@ pub struct Digests {
 }
 
 /// What became of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub enum Outcome {
     /// It exited (OCF exit codes; STONITH and fence agents mapped to 0 and 1, power states to 0 = on, 2 = off).
-    Exited(i32),
+    #[n(0)]
+    Exited(#[n(0)] i32),
     /// Killed after its timeout.
+    #[n(1)]
     TimedOut,
     /// It could not be run: agent missing, not executable, unit unknown ...
+    #[n(2)]
     NotRun,
 }
