@@ -6,3 +6,4 @@
 
 pub mod cib;
 pub mod status;
+pub mod xml;

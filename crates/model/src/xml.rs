@@ -1,0 +1,4 @@
+//! CIB XML as Pacemaker writes it.
+
+pub mod read;
+mod read_status;
