@@ -84,6 +84,14 @@ pub enum Effect {
     },
     /// Kill an agent's run (its process group).
     KillAgent(RunId),
+    /// Keep a record in tmpfs (`None`: forget it) before any effect that follows. It survives the daemon
+    /// and ends with the boot; `Inventory::remembered` gives it back. A few hundred bytes each.
+    Remember {
+        /// Its name: letters, digits, `/`, `-`, `_`, `.`, `:`.
+        key: String,
+        /// Its content.
+        value: Option<Vec<u8>>,
+    },
     /// Answer a client.
     Reply {
         /// Who asked.
@@ -241,4 +249,6 @@ pub enum Outcome {
     /// It could not be run: agent missing, not executable, unit unknown ...
     #[n(2)]
     NotRun,
+    /// It ran under an earlier session of the daemon and has ended; how is not known.
+    Lost,
 }

@@ -8,4 +8,6 @@
 pub mod admin;
 pub mod event;
 pub mod ids;
+pub mod node;
+pub mod start;
 pub mod store;

@@ -39,3 +39,14 @@ pub enum StoreOp {
         value: Vec<u8>,
     },
 }
+
+/// What the store gives back at a start: the sum of all durable batches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Saved {
+    /// The small records.
+    pub records: std::collections::BTreeMap<String, Vec<u8>>,
+    /// Index of the first log entry below.
+    pub first: u64,
+    /// The log's entries, as they were appended.
+    pub entries: Vec<Vec<u8>>,
+}
