@@ -250,5 +250,6 @@ pub enum Outcome {
     #[n(2)]
     NotRun,
     /// It ran under an earlier session of the daemon and has ended; how is not known.
+    #[n(3)]
     Lost,
 }
