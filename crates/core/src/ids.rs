@@ -55,6 +55,18 @@ number!(
     BatchId
 );
 number!(
+    /// Names a proposal until it is committed or dropped; unique in one session.
+    Tag
+);
+number!(
+    /// Names a request to fence the peer of a pair for quorum; unique in one session.
+    PairRequest
+);
+number!(
+    /// Names a cluster, for its whole life.
+    ClusterUid
+);
+number!(
     /// Names a lineage of the cluster: a forced recovery mints a new one (design rule R7).
     Lineage
 );

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod engine;
 pub mod event;
 pub mod ids;
 pub mod node;
