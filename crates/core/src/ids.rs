@@ -63,10 +63,6 @@ number!(
     PairRequest
 );
 number!(
-    /// Names a cluster, for its whole life.
-    ClusterUid
-);
-number!(
     /// Names a lineage of the cluster: a forced recovery mints a new one (design rule R7).
     Lineage
 );

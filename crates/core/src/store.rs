@@ -3,32 +3,10 @@
 //! A `Batch` is one transaction. The store is redb over a `StorageBackend` that the shell gives: a file in
 //! the daemon, a faulty disk in the simulator.
 
-use crate::ids::{BatchId, ClusterUid, Lineage, NodeName, RaftId};
+use redb::StorageBackend;
 
-/// Who the disk was made for.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-#[cbor(map)]
-pub struct Identity {
-    /// The node's name.
-    #[n(0)]
-    pub name: NodeName,
-    /// Its number in the consensus library; a wiped disk gets a new one.
-    #[n(1)]
-    pub raft_id: RaftId,
-    /// The cluster.
-    #[n(2)]
-    pub cluster: ClusterUid,
-    /// The lineage; a forced recovery mints a new one.
-    #[n(3)]
-    pub lineage: Lineage,
-}
-
-/// Everything read back from the disk (opaque to all but the engine, save for the identity).
-#[derive(Debug, Clone)]
-pub struct Saved {
-    /// Whose disk it is.
-    pub identity: Identity,
-}
+use crate::ids::{BatchId, NodeName};
+use crate::start::Identity;
 
 /// Why a disk could not be opened, made or written.
 #[derive(Debug, thiserror::Error)]
@@ -114,4 +92,41 @@ pub struct Saved {
     pub first: u64,
     /// The log's entries, as they were appended.
     pub entries: Vec<Vec<u8>>,
+}
+
+/// The open store. It belongs to the one thread that commits.
+#[derive(Debug)]
+pub struct Store {}
+
+/// Makes the store of a new node (`init`, `join`): its identity and the founding state.
+///
+/// # Errors
+/// The disk holds a node already, or cannot be written.
+pub fn initialise(
+    backend: impl StorageBackend,
+    name: &NodeName,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    let _ = (backend, name, identity);
+    Ok(())
+}
+
+/// Opens the store and reads everything back.
+///
+/// # Errors
+/// It was never initialised, is damaged, or cannot be read.
+pub fn open(backend: impl StorageBackend) -> Result<(Store, Saved), StoreError> {
+    let _ = backend;
+    Err(StoreError::Empty)
+}
+
+impl Store {
+    /// Commits one batch; it is durable when this returns.
+    ///
+    /// # Errors
+    /// The disk failed: the daemon must stop.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let _ = batch;
+        Ok(())
+    }
 }

@@ -5,13 +5,16 @@ use crate::event::{Effect, Link};
 use crate::ids::{
     BatchId, Boot, Incarnation, Lineage, LogIndex, Millis, NodeName, PairRequest, RaftId, Tag, Term,
 };
+use crate::start::{Genesis, Identity};
 use crate::store::Saved;
 
-/// Everything an engine needs to start. Who it is stands in `saved.identity`.
+/// Everything an engine needs to start.
 #[derive(Debug, Clone)]
 pub struct EngineStart {
     /// The name that the configuration gives this node; it must be the one the disk was made for.
     pub name: NodeName,
+    /// Who it is in the cluster, as `init` or `join` wrote it down.
+    pub identity: Identity,
     /// This life: the machine's boot and a fresh session.
     pub incarnation: Incarnation,
     /// Seed of jitter and nonces.
@@ -161,8 +164,8 @@ pub enum EngineOutput {
     Restore {
         /// The state is that after this index.
         index: LogIndex,
-        /// The manager's state; `None`: the empty state of a new cluster or a joining node.
-        state: Option<Vec<u8>>,
+        /// The manager's state.
+        state: Restored,
     },
     /// An entry is committed: apply it.
     Committed {
@@ -268,6 +271,17 @@ pub enum EngineOutput {
         /// `true`: it may be committed nevertheless (the leader changed meanwhile).
         maybe_committed: bool,
     },
+}
+
+/// Where a replicated state begins.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Restored {
+    /// Nothing is known yet: this node has joined and waits for the leader's snapshot.
+    Nothing,
+    /// The founding state of the cluster.
+    Genesis(Genesis),
+    /// A state that `SnapshotState` gave, here or on another node.
+    State(Vec<u8>),
 }
 
 /// Whether a peer answers.

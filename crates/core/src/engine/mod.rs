@@ -18,7 +18,7 @@ pub mod api;
 
 pub use api::{
     Blocked, ContactState, EngineInput, EngineOutput, EngineStart, Member, MemberChange,
-    MemberRole, Settings,
+    MemberRole, Restored, Settings,
 };
 
 use crate::ids::{Millis, NodeName, Term};
