@@ -1,1 +1,13 @@
-//! Quorate node.
+//! The daemon around `quorate_core`: links with mutual TLS, the durable store's thread, agents, the local socket.
+//!
+//! Architecture invariant: nothing here decides what the cluster does. This crate carries bytes, time and
+//! results to the core and carries out its effects.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod files;
+pub mod join;
+pub mod link;
+pub mod local;
+pub mod pki;
