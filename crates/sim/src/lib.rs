@@ -1,2 +1,5 @@
+//! Whole clusters under virtual time in one thread: production core, store and codec; a faulty world.
 #![forbid(unsafe_code)]
-//! Quorate sim.
+
+pub mod disk;
+pub mod rng;
