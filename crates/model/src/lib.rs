@@ -5,5 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cib;
+pub mod crm;
+pub mod diag;
 pub mod status;
 pub mod xml;

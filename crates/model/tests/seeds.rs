@@ -1,0 +1,149 @@
+//! The two documents that the project began with, read as they were published.
+//!
+//! They are not part of the source tree: the tests look for them beside the workspace and say so when absent.
+
+use quorate_model::cib::{Constraint, Resource};
+use quorate_model::crm::parse;
+use quorate_model::diag::{Code, Diagnostic, Severity};
+
+/// The text of the document whose first lines contain `mark`.
+fn seed(mark: &str) -> Option<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/seeds");
+    let nearer = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/seeds");
+    for folder in [folder, nearer] {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if let Ok(text) = std::fs::read_to_string(entry.path()) {
+                if text.contains(mark) {
+                    return Some(text);
+                }
+            }
+        }
+    }
+    println!("SKIPPED: the seed documents are not beside the workspace");
+    None
+}
+
+/// The appendix of the 2011 document.
+fn appendix() -> Option<String> {
+    let text = seed("Appendix - Sample Pacemaker Configuration File")?;
+    let start = text.find("\nnode SERVER1\n")? + 1;
+    Some(text[start..].to_owned())
+}
+
+/// The crm statements of the 2021 document.
+fn galera_statements() -> Option<String> {
+    let text = seed("primitive galera galera")?;
+    let mut result = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("primitive ") || line.starts_with("ms ") {
+            inside = true;
+        }
+        if inside {
+            result.push_str(line);
+            result.push('\n');
+            inside = line.ends_with('\\');
+        }
+    }
+    Some(result)
+}
+
+fn codes(diagnostics: &[Diagnostic], severity: Severity) -> Vec<Code> {
+    diagnostics
+        .iter()
+        .filter(|d| d.severity == severity)
+        .map(|d| d.code)
+        .collect()
+}
+
+#[test]
+fn the_appendix_is_read_whole() {
+    let Some(text) = appendix() else { return };
+    let (document, diagnostics) = parse(&text);
+    assert_eq!(document.print(), text);
+    assert_eq!(document.statements().len(), 11);
+    assert_eq!(
+        codes(&diagnostics, Severity::Error),
+        [Code::UndefinedMember],
+        "{diagnostics:#?}"
+    );
+    let configuration = document.configuration();
+    assert_eq!(configuration.nodes.len(), 2);
+    assert_eq!(configuration.constraints.len(), 2);
+    let Some(Resource::Group(group)) = configuration
+        .resources
+        .iter()
+        .find(|r| matches!(r, Resource::Group(_)))
+    else {
+        panic!("no group");
+    };
+    let members: Vec<&str> = group
+        .members
+        .iter()
+        .map(|member| member.id.as_str())
+        .collect();
+    assert_eq!(members, ["db-lvm-p", "db-fs-p", "nova-ip-p", "db-mysql-p"]);
+    let filesystem = &group.members[1];
+    assert_eq!(filesystem.sets[0].id, "db-fs-p-instance_attributes");
+    assert_eq!(filesystem.operations.list[0].id, "db-fs-p-start-0");
+    let monitor = &filesystem.operations.list[1];
+    assert_eq!(monitor.interval.as_deref(), Some("60"));
+    assert_eq!(monitor.sets[0].pairs[0].name, "OCF_CHECK_LEVEL");
+    assert_eq!(monitor.sets[0].pairs[0].value.as_deref(), Some("20"));
+    let mysql = &group.members[3];
+    let extra = mysql.sets[0]
+        .pairs
+        .iter()
+        .find(|pair| pair.name == "additional_parameters");
+    assert_eq!(
+        extra.and_then(|pair| pair.value.as_deref()),
+        Some("--bind-address=MYSQL_VIP ")
+    );
+    let Constraint::Location(location) = &configuration.constraints[0] else {
+        panic!("no location")
+    };
+    assert_eq!(location.score.as_deref(), Some("-INFINITY"));
+    assert_eq!(location.node.as_deref(), Some("server1"));
+}
+
+#[test]
+fn the_galera_statements_are_read_whole() {
+    let Some(text) = galera_statements() else {
+        return;
+    };
+    let (document, diagnostics) = parse(&text);
+    assert_eq!(codes(&diagnostics, Severity::Error), [], "{diagnostics:#?}");
+    let names: Vec<&str> = document
+        .statements()
+        .iter()
+        .map(|statement| statement.id.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "galera",
+            "ms-galera",
+            "galera-python-clustercheck",
+            "rabbitmq",
+            "rabbitmq-port-blocker",
+            "ms-rabbitmq"
+        ]
+    );
+    let Some(Resource::Clone(clone)) = document.configuration().resources.first() else {
+        panic!("no clone")
+    };
+    assert!(clone.is_master_element);
+    let quorate_model::cib::CloneChild::Primitive(galera) = &clone.child else {
+        panic!("no primitive")
+    };
+    assert_eq!(galera.provider.as_deref(), Some("heartbeat"));
+    assert_eq!(galera.operations.list[2].id, "galera-monitor-20s");
+    assert!(
+        galera.operations.list[2]
+            .extra
+            .contains(&("role".to_owned(), "Master".to_owned()))
+    );
+}
