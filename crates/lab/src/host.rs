@@ -1,0 +1,283 @@
+//! One host of a lab.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::bmc::{Bmc, BmcMode};
+use crate::cgroup::{self, Frozen};
+use crate::error::LabError;
+use crate::layout::{BMC_PASSWORD, BMC_USER, Layout, Link, address, bmc_address, port};
+use crate::run::{command, output, run};
+
+/// How long a host may take to boot.
+const BOOT_SECONDS_MAX: u64 = 60;
+
+/// A host of a lab: a machine as far as its software can tell.
+#[derive(Debug, Clone)]
+pub struct Host {
+    layout: Layout,
+    name: String,
+    index: usize,
+}
+
+impl Host {
+    pub(crate) fn new(layout: &Layout, name: &str, index: usize) -> Self {
+        Self {
+            layout: layout.clone(),
+            name: name.to_owned(),
+            index,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number, from 1.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its address on a link.
+    #[must_use]
+    pub fn address(&self, link: Link) -> String {
+        address(self.index, link)
+    }
+
+    /// The address of its BMC.
+    #[must_use]
+    pub fn bmc_address(&self) -> String {
+        bmc_address(self.index)
+    }
+
+    /// An `ipmitool` command line for its BMC, without the verb.
+    #[must_use]
+    pub fn ipmitool(&self) -> Vec<String> {
+        let address = self.bmc_address();
+        [
+            "ipmitool",
+            "-I",
+            "lanplus",
+            "-C",
+            "3",
+            "-H",
+            &address,
+            "-U",
+            BMC_USER,
+            "-P",
+            BMC_PASSWORD,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    /// Its directory in the lab's state.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.layout.host_dir(&self.name)
+    }
+
+    /// Its console log.
+    #[must_use]
+    pub fn console(&self) -> PathBuf {
+        self.dir().join("console.log")
+    }
+
+    fn cgroup(&self) -> Result<PathBuf, LabError> {
+        Ok(self.layout.cgroup()?.join(&self.name))
+    }
+
+    /// Whether it has power.
+    pub fn powered(&self) -> Result<bool, LabError> {
+        Ok(cgroup::populated(&self.cgroup()?))
+    }
+
+    /// Process number (on the machine) of its init.
+    #[must_use]
+    pub fn init(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.dir().join("init.pid")).ok()?;
+        let pid = text.trim().parse().ok()?;
+        Path::new("/proc").join(text.trim()).exists().then_some(pid)
+    }
+
+    /// Boots it; returns as soon as it has power (see [`Host::wait_ready`]).
+    pub fn power_on(&self) -> Result<(), LabError> {
+        self.power(&["power", "1"])
+    }
+
+    /// Cuts its power: nothing is sent, flushed or ended in order. Its disk keeps what was durable.
+    pub fn power_off(&self) -> Result<(), LabError> {
+        self.power(&["power", "0"])
+    }
+
+    /// Cuts its power and boots it again.
+    pub fn power_reset(&self) -> Result<(), LabError> {
+        self.power(&["reset", "1"])
+    }
+
+    fn power(&self, what: &[&str]) -> Result<(), LabError> {
+        // The lab's own hand at the switch: a BMC that lies has no part in it.
+        run(Command::new(self.layout.power_program())
+            .args([self.name.as_str(), "set"])
+            .args(what)
+            .env("QUORATE_LAB_SWITCH", "1"))
+        .map(drop)
+    }
+
+    /// Waits until its boot is complete.
+    pub fn wait_ready(&self) -> Result<(), LabError> {
+        let deadline = Instant::now() + Duration::from_secs(BOOT_SECONDS_MAX);
+        let mut state = String::from("nothing");
+        while Instant::now() < deadline {
+            if self.init().is_some()
+                && let Ok(output) = self.output(["systemctl", "is-system-running"])
+            {
+                state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+                if state == "running" || state == "degraded" {
+                    return Ok(());
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(LabError::BootTimeout {
+            host: self.name.clone(),
+            seconds: BOOT_SECONDS_MAX,
+            state,
+            console: self.console(),
+        })
+    }
+
+    /// A command that runs inside the host, in its namespaces and its cgroup.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<Command, LabError> {
+        let init = self.init().ok_or_else(|| LabError::PoweredOff {
+            host: self.name.clone(),
+        })?;
+        let cgroup = self.cgroup()?;
+        let mut command = command(["sh", "-c"]);
+        command
+            .arg(
+                "mkdir -p \"$1/exec\" && echo $$ >\"$1/exec/cgroup.procs\" || exit 125\n\
+                 [ -z \"$2\" ] || echo $$ >\"$2/cgroup.procs\"\n\
+                 init=$3; shift 3\n\
+                 exec nsenter --target \"$init\" --all -- env -i HOME=/root LANG=C.UTF-8 TERM=\"${TERM:-dumb}\" \
+                 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \"$@\"",
+            )
+            .arg("exec")
+            .arg(&cgroup)
+            .arg(
+                self.layout
+                    .cgroup_v1()
+                    .map(|dir| dir.join(&self.name))
+                    .unwrap_or_default(),
+            )
+            .arg(init.to_string());
+        command.args(words);
+        Ok(command)
+    }
+
+    /// Runs a command inside the host to its end, whatever its exit code.
+    pub fn output<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<Output, LabError> {
+        output(&mut self.command(words)?)
+    }
+
+    /// Runs a command inside the host; returns what it printed, or fails with what it complained about.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        words: impl IntoIterator<Item = S>,
+    ) -> Result<String, LabError> {
+        run(&mut self.command(words)?)
+    }
+
+    /// Runs a shell script inside the host.
+    pub fn shell(&self, script: &str) -> Result<String, LabError> {
+        self.run(["sh", "-c", script])
+    }
+
+    /// Stops every process in the host between two instructions; its kernel still answers.
+    pub fn freeze(&self) -> Result<(), LabError> {
+        cgroup::freeze(&self.cgroup()?, Frozen::Yes)
+    }
+
+    /// Lets a frozen host go on.
+    pub fn thaw(&self) -> Result<(), LabError> {
+        cgroup::freeze(&self.cgroup()?, Frozen::No)
+    }
+
+    /// Whether it stands still.
+    pub fn frozen(&self) -> Result<bool, LabError> {
+        Ok(cgroup::frozen(&self.cgroup()?) == Frozen::Yes)
+    }
+
+    /// Pulls its cable of one link.
+    pub fn cut(&self, link: Link) -> Result<(), LabError> {
+        self.cable(link, "down")
+    }
+
+    /// Plugs the cable in again.
+    pub fn plug(&self, link: Link) -> Result<(), LabError> {
+        self.cable(link, "up")
+    }
+
+    fn cable(&self, link: Link, state: &str) -> Result<(), LabError> {
+        let namespace = self.layout.namespace();
+        let port = port(self.index, link);
+        run(&mut command([
+            "ip", "-n", &namespace, "link", "set", &port, state,
+        ]))
+        .map(drop)
+    }
+
+    /// Whether the cable of one link is plugged in (false without power, too).
+    #[must_use]
+    pub fn plugged(&self, link: Link) -> bool {
+        let namespace = self.layout.namespace();
+        let port = port(self.index, link);
+        run(&mut command([
+            "ip", "-n", &namespace, "-br", "link", "show", &port,
+        ]))
+        .is_ok_and(|text| text.contains(",UP") || text.contains("<UP"))
+    }
+
+    /// Whether it has the shared disk mounted now.
+    #[must_use]
+    pub fn has_shared_mounted(&self) -> bool {
+        let Some(init) = self.init() else {
+            return false;
+        };
+        fs::read_to_string(format!("/proc/{init}/mountinfo")).is_ok_and(|mounts| {
+            mounts
+                .lines()
+                .any(|line| line.contains(" - ext4 /dev/shared "))
+        })
+    }
+
+    /// How its BMC behaves.
+    #[must_use]
+    pub fn bmc_mode(&self) -> BmcMode {
+        self.bmc().mode()
+    }
+
+    /// Changes how its BMC behaves.
+    pub fn set_bmc_mode(&self, mode: BmcMode) -> Result<(), LabError> {
+        self.bmc().set_mode(mode)
+    }
+
+    pub(crate) fn bmc(&self) -> Bmc<'_> {
+        Bmc {
+            layout: &self.layout,
+            host: &self.name,
+            index: self.index,
+        }
+    }
+}
