@@ -81,6 +81,18 @@ pub enum LabError {
         /// What it said.
         output: String,
     },
+    /// A command inside a host failed.
+    #[error("on {host} `{command}` failed ({status}): {output}")]
+    OnHost {
+        /// The host.
+        host: String,
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        output: String,
+    },
     /// A file or directory could not be used.
     #[error("{what} {}", path.display())]
     Io {

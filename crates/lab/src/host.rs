@@ -196,7 +196,26 @@ impl Host {
         &self,
         words: impl IntoIterator<Item = S>,
     ) -> Result<String, LabError> {
-        run(&mut self.command(words)?)
+        let words: Vec<std::ffi::OsString> = words
+            .into_iter()
+            .map(|word| word.as_ref().to_owned())
+            .collect();
+        let output = self.output(&words)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = if output.stderr.is_empty() {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        Err(LabError::OnHost {
+            host: self.name.clone(),
+            command: words.join(" "),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(said).trim().to_owned(),
+        })
     }
 
     /// Runs a shell script inside the host.

@@ -26,6 +26,8 @@ macro_rules! verbs {
 }
 
 verbs! {
+    /// Hosts on this machine to rehearse on.
+    Lab => lab;
     /// Version of this program and of the daemon.
     Version => version;
 }
