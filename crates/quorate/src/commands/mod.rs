@@ -28,6 +28,8 @@ macro_rules! verbs {
 verbs! {
     /// Hosts on this machine to rehearse on.
     Lab => lab;
+    /// Answer a load balancer's health check of the database on this host.
+    Clustercheck => clustercheck;
     /// Version of this program and of the daemon.
     Version => version;
 }
