@@ -117,6 +117,12 @@ impl NodeConfig {
         Ok(())
     }
 
+    /// Seconds that a drain may take where nothing else is said.
+    #[must_use]
+    pub fn drain_s_default() -> u64 {
+        drain_seconds()
+    }
+
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_name("name", &self.name)?;

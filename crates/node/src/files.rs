@@ -57,10 +57,23 @@ impl Paths {
     pub fn store(&self) -> PathBuf {
         self.state.join("store.redb")
     }
-    /// Open join tokens.
+    /// Who this node is in the cluster.
     #[must_use]
-    pub fn tokens(&self) -> PathBuf {
-        self.state.join("tokens")
+    pub fn identity(&self) -> PathBuf {
+        self.state.join("identity")
+    }
+    /// Everything that makes this host a member, the settings first.
+    #[must_use]
+    pub fn of_member(&self) -> Vec<PathBuf> {
+        vec![
+            self.node_config(),
+            self.store(),
+            self.identity(),
+            self.certificate(),
+            self.key(),
+            self.ca_certificate(),
+            self.ca_key(),
+        ]
     }
     /// Boot number.
     #[must_use]
@@ -125,6 +138,11 @@ pub fn make_private_dir(path: &Path) -> Result<(), FileError> {
         .mode(0o700)
         .create(path)
         .map_err(|e| FileError::new("cannot make the directory", path, e))
+}
+
+/// Makes a directory (and its parents) that anybody may read.
+pub fn make_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|e| FileError::new("cannot make the directory", path, e))
 }
 
 /// Reads a text of bounded length; `None` where there is no such file.

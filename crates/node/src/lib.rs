@@ -4,10 +4,14 @@
 //! results to the core and carries out its effects.
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod clock;
 pub mod config;
+pub mod driver;
 pub mod files;
 pub mod join;
 pub mod link;
 pub mod local;
 pub mod pki;
+pub mod priority;
+pub mod storage;
