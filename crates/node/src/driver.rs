@@ -28,6 +28,18 @@ pub struct Ending {
     pub is_clean: bool,
 }
 
+/// Where events come from.
+pub trait Inbox {
+    /// The next event, waiting so long at most.
+    fn receive(&self, wait: Duration) -> Result<Event, RecvTimeoutError>;
+}
+
+impl Inbox for Receiver<Event> {
+    fn receive(&self, wait: Duration) -> Result<Event, RecvTimeoutError> {
+        self.recv_timeout(wait)
+    }
+}
+
 /// Carries out effects; `Some` ends the daemon.
 pub trait World {
     /// Carries out one effect at once, without waiting.
@@ -64,7 +76,7 @@ impl StallWatch {
 pub fn run(
     mut node: Node,
     first: Vec<Effect>,
-    events: &Receiver<Event>,
+    events: &impl Inbox,
     detection_ms: u64,
     world: &mut impl World,
 ) -> Ending {
@@ -76,7 +88,7 @@ pub fn run(
         let due = node.deadline();
         let now = clock::mono();
         let wait_ms = due.since(now).min(SLEEP_MS_MAX);
-        let mut next = match events.recv_timeout(Duration::from_millis(wait_ms)) {
+        let mut next = match events.receive(Duration::from_millis(wait_ms)) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
@@ -94,7 +106,7 @@ pub fn run(
             }
             // A deadline that did not move must not make this loop spin.
             if next.is_none() && node.deadline() <= woken.mono {
-                next = events.recv_timeout(Duration::from_millis(1)).ok();
+                next = events.receive(Duration::from_millis(1)).ok();
             }
         }
         for _ in 0..EVENTS_AT_ONCE_MAX {
@@ -102,7 +114,7 @@ pub fn run(
             if let Some(ending) = step(&mut node, clock::now(), event, world) {
                 return ending;
             }
-            next = events.try_recv().ok();
+            next = events.receive(Duration::ZERO).ok();
         }
         if let Some(event) = next
             && let Some(ending) = step(&mut node, clock::now(), event, world)

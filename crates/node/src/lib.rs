@@ -4,14 +4,19 @@
 //! results to the core and carries out its effects.
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod boot;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod driver;
 pub mod files;
 pub mod join;
 pub mod link;
 pub mod local;
+pub mod log;
 pub mod pki;
 pub mod priority;
+pub mod renewal;
 pub mod storage;
+mod world;

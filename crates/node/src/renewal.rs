@@ -1,0 +1,102 @@
+//! Certificates come to an end; this notices early, renews where the authority's key is, warns where it is not.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock;
+use crate::files::{self, Paths};
+use crate::link::Hub;
+use crate::link::tls::{Identity, TlsConfigs, TlsError};
+use crate::pki::authority::Authority;
+use crate::pki::certificate::Validity;
+
+/// How often certificates are looked at.
+pub const PERIOD: std::time::Duration = std::time::Duration::from_secs(6 * 3600);
+
+/// What status says of the certificate: (what, way out).
+#[derive(Debug, Clone, Default)]
+pub struct CertificateNotice(Arc<Mutex<Option<(String, String)>>>);
+
+impl CertificateNotice {
+    /// What there is to say now.
+    #[must_use]
+    pub fn get(&self) -> Option<(String, String)> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, notice: Option<(String, String)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notice;
+    }
+}
+
+/// Loads this node's identity, renewing its certificate where that is due and possible.
+pub fn load(paths: &Paths, name: &str, notice: &CertificateNotice) -> Result<Identity, TlsError> {
+    let mut identity = Identity::load(paths)?;
+    let facts = identity.facts()?;
+    if facts.name != name {
+        return Err(TlsError::OtherName {
+            found: facts.name,
+            wanted: name.to_owned(),
+        });
+    }
+    let sentence = match facts.validity(clock::wall_s()) {
+        Validity::Good { .. } => {
+            notice.set(None);
+            return Ok(identity);
+        }
+        Validity::Ending { days } => format!("the certificate of this node ends in {days} days"),
+        Validity::Expired { days } => {
+            format!("the certificate of this node expired {days} days ago")
+        }
+    };
+    match renew(paths, &identity, name) {
+        Ok(Some(certificate)) => {
+            tracing::info!("The certificate of this node was renewed ({sentence}).");
+            identity.certificate_pem = certificate;
+            notice.set(None);
+        }
+        Ok(None) => {
+            let way_out = format!(
+                "remove the node and let it join again: `quorate remove {name}` and `quorate token create` on a \
+                 server, `quorate leave --wipe` and `quorate join` here"
+            );
+            tracing::warn!("{sentence}; {way_out}.");
+            notice.set(Some((sentence, way_out)));
+        }
+        Err(e) => {
+            tracing::error!("{sentence}, and it cannot be renewed: {e}.");
+            notice.set(Some((
+                sentence,
+                format!(
+                    "make {} writable and restart the daemon: {e}",
+                    paths.state.display()
+                ),
+            )));
+        }
+    }
+    Ok(identity)
+}
+
+fn renew(paths: &Paths, identity: &Identity, name: &str) -> Result<Option<String>, TlsError> {
+    let Some(key) = files::read(&paths.ca_key())? else {
+        return Ok(None);
+    };
+    let authority = Authority::load(&identity.authority_pem, &key)?;
+    let certificate = authority.renew(&identity.key_pem, name, clock::wall_s())?;
+    files::write(&paths.certificate(), certificate.as_bytes(), 0o644)?;
+    Ok(Some(certificate))
+}
+
+/// Looks again and again, for ever.
+pub async fn watch(paths: Paths, name: String, notice: CertificateNotice, hub: Arc<Hub>) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let configs = load(&paths, &name, &notice).and_then(|identity| TlsConfigs::new(&identity));
+        match configs {
+            Ok(configs) => hub.tls().replace(configs),
+            Err(e) => tracing::error!("The certificates of this node cannot be read: {e}."),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Carries out the core's effects. Each returns at once; what takes time goes to a thread or task of its own.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use quorate_agents::Runner;
+use quorate_core::admin::Response;
+use quorate_core::event::{Effect, Event, LogLevel};
+use quorate_core::store::Batch;
+use tokio::runtime::Handle;
+
+use crate::alert::Alerts;
+use crate::boot::Memory;
+use crate::driver::{Ending, World};
+use crate::link::Hub;
+use crate::local::Clients;
+use crate::renewal::CertificateNotice;
+
+/// The outside of the core.
+pub(crate) struct Shell {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) links: Handle,
+    pub(crate) work: Handle,
+    pub(crate) batches: Sender<Batch>,
+    pub(crate) agents: Runner,
+    pub(crate) events: Sender<Event>,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) memory: Memory,
+    pub(crate) alerts: Alerts,
+    pub(crate) notice: CertificateNotice,
+}
+
+impl World for Shell {
+    fn carry_out(&mut self, effect: Effect) -> Option<Ending> {
+        match effect {
+            Effect::Send { to, link, bytes } => self.hub.send(&to, link, bytes),
+            Effect::Persist(batch) => {
+                if self.batches.send(batch).is_err() {
+                    return Some(Ending {
+                        reason: "the store's thread has ended".into(),
+                        is_clean: false,
+                    });
+                }
+            }
+            Effect::Peers(peers) => {
+                let _inside = self.links.enter();
+                self.hub.set_peers(&peers);
+            }
+            Effect::RunAgent { run, call } => {
+                let (agents, events) = (self.agents.clone(), self.events.clone());
+                self.work.spawn(async move {
+                    let result = agents.run(run, call).await;
+                    let _ = events.send(Event::AgentDone { run, result });
+                });
+            }
+            Effect::KillAgent(run) => self.agents.kill(run),
+            Effect::Remember { key, value } => {
+                if let Err(e) = self.memory.remember(&key, value.as_deref()) {
+                    // What follows relies on it: a restart would do things twice.
+                    return Some(Ending {
+                        reason: e.to_string(),
+                        is_clean: false,
+                    });
+                }
+            }
+            Effect::Reply {
+                client,
+                mut response,
+            } => {
+                if let Response::State { local, .. } = &mut response {
+                    local.waits.extend(self.notice.get());
+                }
+                self.clients.reply(client, response);
+            }
+            Effect::Log { level, text } => match level {
+                LogLevel::Debug => tracing::debug!("{text}"),
+                LogLevel::Info => tracing::info!("{text}"),
+                LogLevel::Warn => tracing::warn!("{text}"),
+                LogLevel::Error => tracing::error!("{text}"),
+            },
+            Effect::Alert(variables) => {
+                let _inside = self.work.enter();
+                self.alerts.raise(variables);
+            }
+            // No watchdog is armed (`Timing::watchdog_ms` is none), so the core counts on none.
+            Effect::WatchdogUntil(_) => {}
+            Effect::Halt { reason, clean } => {
+                return Some(Ending {
+                    reason,
+                    is_clean: clean,
+                });
+            }
+        }
+        None
+    }
+}
