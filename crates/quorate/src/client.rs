@@ -75,13 +75,45 @@ impl Client {
         self.stream.read_exact(&mut bytes).map_err(gone)?;
         match minicbor::decode(&bytes) {
             Ok(Response::Refused { reason, help }) => Err(Error::new(reason, help)),
-            #[allow(unreachable_patterns, reason = "until there are more")]
             Ok(response) => Ok(response),
             Err(e) => Err(Error::new(
                 format!("the daemon's response cannot be understood: {e}"),
                 "`quorate version` shows whether the daemon runs another version; restart it (nothing moves)",
             )),
         }
+    }
+}
+
+/// Who asks, for the ledger: the user (also behind sudo) and the host.
+pub fn who() -> String {
+    let user = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".to_owned());
+    format!("{user}@{}", crate::commands::directories::host_name())
+}
+
+/// A response that does not belong to the request.
+pub fn unexpected(response: &Response) -> Error {
+    let text: String = format!("{response:?}").chars().take(200).collect();
+    Error::new(
+        format!("the daemon gave an unexpected answer: {text}"),
+        "`quorate version` shows whether the daemon runs another version; restart it with `systemctl reload quorate` \
+         (nothing moves)",
+    )
+}
+
+/// Asks for a change and tells what was done.
+pub fn change(context: &Context, request: &Request) -> crate::error::Result {
+    match Client::connect(context)?.ask(request)? {
+        Response::Done { text, index } => {
+            if context.json {
+                println!("{}", serde_json::json!({"done": text, "index": index.0}));
+            } else {
+                println!("{text}");
+            }
+            Ok(Exit::Done)
+        }
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Options that every verb has.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+
+use crate::error::{Error, Exit};
 
 /// Global options.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,11 +33,45 @@ pub struct Context {
     /// Socket of the local daemon.
     pub socket: PathBuf,
     /// Do not ask.
-    #[allow(dead_code, reason = "for the verbs that ask")]
     pub yes: bool,
 }
 
 impl Context {
+    /// Asks the operator; `--yes` answers for him, and without a terminal there is nobody to ask.
+    pub fn confirm(&self, what: &str) -> Result<(), Error> {
+        if self.yes {
+            return Ok(());
+        }
+        let refused = |why: &str| {
+            Error::new(
+                format!("not confirmed: {why}"),
+                "answer `yes`, or say `--yes` beforehand",
+            )
+            .exit(Exit::NotConfirmed)
+        };
+        if !std::io::stdin().is_terminal() {
+            return Err(refused("there is no terminal to ask at"));
+        }
+        eprint!("{what}\nGo on? (yes/no) ");
+        let mut answer = String::new();
+        std::io::stdin()
+            .read_line(&mut answer)
+            .map_err(|e| refused(&e.to_string()))?;
+        match answer.trim() {
+            "yes" | "y" => Ok(()),
+            _ => Err(refused("nothing was done")),
+        }
+    }
+
+    /// Tells what was done.
+    pub fn say(&self, what: &str) {
+        if self.json {
+            println!("{}", serde_json::json!({ "done": what }));
+        } else {
+            println!("{what}");
+        }
+    }
+
     /// From the global options.
     pub fn new(global: Global) -> Self {
         Self {

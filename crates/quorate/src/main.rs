@@ -34,6 +34,12 @@ fn main() -> ExitCode {
     if let Some(tool) = tools::by_name(name) {
         return tool(&arguments[1..]);
     }
+    // Between the daemon and an agent: started by the daemon only.
+    if arguments.get(1).is_some_and(|a| a == "agent-supervise") {
+        let directory = arguments.get(2).cloned().unwrap_or_default();
+        let code = quorate_agents::supervise(directory.into());
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
+    }
     // `quorate tool crm_mon -1` is the same as `crm_mon -1`, for hosts where the names are not installed.
     if arguments.get(1).is_some_and(|a| a == "tool") {
         if let Some(tool) = arguments.get(2).and_then(|name| tools::by_name(name)) {

@@ -1,6 +1,8 @@
 //! The verbs, one file each. A file has `pub struct Args` (clap) and
 //! `pub fn run(args: Args, context: &Context) -> Result<Exit>`; its line below hooks it in.
 
+pub mod directories;
+
 use crate::context::Context;
 use crate::error::Result;
 
@@ -26,6 +28,20 @@ macro_rules! verbs {
 }
 
 verbs! {
+    /// Make a cluster of this one node.
+    Init => init;
+    /// Make a token that lets another node join.
+    Token => token;
+    /// Enter a cluster with a token.
+    Join => join;
+    /// Run the daemon of this node.
+    Run => run;
+    /// Take this node out of its cluster.
+    Leave => leave;
+    /// Take another node out of the cluster.
+    Remove => remove;
+    /// Show whose this host's certificate is, and until when.
+    Certificate => certificate;
     /// Hosts on this machine to rehearse on.
     Lab => lab;
     /// Answer a load balancer's health check of the database on this host.

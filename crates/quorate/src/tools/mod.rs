@@ -17,11 +17,12 @@ pub fn by_name(name: &str) -> Option<Tool> {
         .map(|(_, tool)| *tool)
 }
 
+/// All names.
+pub fn list() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, _)| *name)
+}
+
 /// All names, for a message.
 pub fn names() -> String {
-    TOOLS
-        .iter()
-        .map(|(name, _)| *name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    list().collect::<Vec<_>>().join(", ")
 }
