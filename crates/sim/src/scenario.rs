@@ -1,0 +1,471 @@
+//! What a run is made of, drawn from its seed: the cluster's shape, rates, and faults with their times.
+//!
+//! A scenario is plain data, so that a failing one can be shrunk by taking things out.
+
+use crate::network::NetworkRates;
+use crate::rng::{Rate, Rng};
+use crate::time::{MS, SECOND, Time};
+use crate::truth::{Host, Kind, Resource};
+
+/// The cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Machines that run resources: 2 to 5.
+    pub servers: usize,
+    /// One more voter that runs none.
+    pub witness: bool,
+    /// Each machine has a BMC that every other may use.
+    pub fencing: bool,
+    /// Single processes beside the database's group.
+    pub workers: usize,
+}
+
+impl Shape {
+    /// All machines.
+    #[must_use]
+    pub fn machines(&self) -> usize {
+        self.servers + usize::from(self.witness)
+    }
+
+    /// This machine takes no resources.
+    #[must_use]
+    pub fn is_witness(&self, host: Host) -> bool {
+        self.witness && host.0 == self.servers
+    }
+
+    /// The resources of the world.
+    #[must_use]
+    pub fn resources(&self) -> Vec<Resource> {
+        let one = |name: &str, kind, after: Option<&str>| Resource {
+            name: name.to_owned(),
+            kind,
+            after: after.map(str::to_owned),
+            copies_max: 1,
+        };
+        let mut all = vec![
+            one("disk", Kind::Mount, None),
+            one("address", Kind::Address, Some("disk")),
+            one("db", Kind::Database, Some("address")),
+        ];
+        for number in 1..=self.workers {
+            all.push(one(&format!("worker{number}"), Kind::Process, None));
+        }
+        all
+    }
+
+    /// The configuration in crm syntax; `revision` changes it a little.
+    #[must_use]
+    pub fn configuration(&self, revision: u64) -> String {
+        let mut text = String::new();
+        let agents = [
+            ("disk", "Mount"),
+            ("address", "Address"),
+            ("db", "Database"),
+        ];
+        for (name, agent) in agents {
+            text += &primitive(name, agent, revision);
+        }
+        text += "group service disk address db\n";
+        for number in 1..=self.workers {
+            text += &primitive(&format!("worker{number}"), "Process", revision);
+        }
+        if self.fencing {
+            for host in (0..self.machines()).map(Host) {
+                text += &format!(
+                    "primitive fence-{host} stonith:external/ipmi \\\n\tparams hostname={host} ipaddr=bmc-{host} userid=admin passwd=secret interface=lanplus \\\n\top monitor interval=60s timeout=20s\n\
+                     location fence-{host}-elsewhere fence-{host} -inf: {host}\n"
+                );
+            }
+        }
+        text += &format!(
+            "property cib-bootstrap-options: \\\n\tstonith-enabled={} \\\n\tno-quorum-policy=stop \\\n\tstonith-timeout=30s\n",
+            self.fencing
+        );
+        text
+    }
+}
+
+fn primitive(name: &str, agent: &str, revision: u64) -> String {
+    format!(
+        "primitive {name} ocf:sim:{agent} \\\n\tparams revision={revision} \\\n\top start timeout=10s interval=0 \\\n\top stop timeout=10s interval=0 \\\n\top monitor interval=5s timeout=5s\n"
+    )
+}
+
+/// What becomes of a run of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It fails and changes nothing.
+    Fails,
+    /// It fails after it did its work.
+    FailsLate,
+    /// It never ends by itself.
+    Hangs,
+    /// It takes several seconds.
+    Slow,
+}
+
+/// What is wrong with a BMC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BmcManner {
+    /// It does not answer.
+    Silent,
+    /// It answers late.
+    Slow,
+    /// It says yes to `off` and leaves the power on; reading the power back tells the truth.
+    LiesYes,
+    /// It says no, and powers off a little later.
+    LiesNo,
+    /// It says yes, and that the power is off, and leaves it on: no rule can see it before the node talks.
+    LiesFully,
+}
+
+/// What an operator does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Applies a changed configuration.
+    Apply(u64),
+    /// Puts a node in standby.
+    Standby(Host),
+    /// Takes it back.
+    Online(Host),
+    /// Moves a resource.
+    Move(String, Host),
+    /// Takes moves back.
+    Clear(String),
+    /// Fences a node.
+    Fence(Host),
+    /// Hands over the lead.
+    Transfer(Host),
+    /// Drains a node and stops its daemon; it is started again later.
+    Shutdown(Host),
+    /// Forgets failures.
+    Cleanup,
+    /// Probes everything anew.
+    Reprobe,
+}
+
+/// Something bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The power of a machine goes, and of its BMC where they share it.
+    PowerLoss {
+        /// Which.
+        host: Host,
+        /// The BMC is without power, too.
+        bmc_too: bool,
+    },
+    /// All machines lose their power at once.
+    Blackout,
+    /// The daemon is killed; the resources go on. It is back when the fault heals.
+    DaemonKill(Host),
+    /// The machine is stopped as a virtual machine is.
+    Pause(Host),
+    /// Wires between two machines are cut.
+    Cut {
+        /// One.
+        one: Host,
+        /// The other.
+        other: Host,
+        /// Which links: bits.
+        links: u8,
+        /// Only what `one` sends is lost.
+        one_way: bool,
+    },
+    /// A machine's links are cut, to its BMCs' network too where `from_bmcs`.
+    Isolate {
+        /// Which.
+        host: Host,
+        /// Which links: bits.
+        links: u8,
+        /// It reaches no BMC either.
+        from_bmcs: bool,
+    },
+    /// Syncing takes long.
+    DiskSlow(Host),
+    /// The disk cannot grow.
+    DiskFull(Host),
+    /// The next sync fails.
+    SyncFails(Host),
+    /// A process dies by itself, wherever it runs.
+    ProcessDies(String),
+    /// An agent's action is in trouble.
+    Agent {
+        /// Of which resource.
+        resource: String,
+        /// `start`, `stop` or `monitor`.
+        action: &'static str,
+        /// How.
+        manner: Manner,
+    },
+    /// A BMC is in trouble.
+    Bmc {
+        /// Whose.
+        host: Host,
+        /// How.
+        manner: BmcManner,
+    },
+    /// A wall clock is set wrong by so many milliseconds.
+    WallClock(Host, i64),
+    /// An operator does something.
+    Operate(Operation),
+}
+
+/// A fault with its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When it begins.
+    pub at: Time,
+    /// How long it lasts, where it lasts.
+    pub during: Time,
+    /// What.
+    pub fault: Fault,
+}
+
+/// Kinds of faults that a seed may switch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultKind {
+    /// Power.
+    Power,
+    /// Daemons.
+    Daemon,
+    /// Pauses.
+    Pause,
+    /// Cuts.
+    Cut,
+    /// Isolations.
+    Isolate,
+    /// Disks.
+    Disk,
+    /// Processes.
+    Process,
+    /// Agents.
+    Agent,
+    /// BMCs.
+    Bmc,
+    /// Wall clocks.
+    Clock,
+    /// Operators.
+    Operator,
+}
+
+const KINDS: [FaultKind; 11] = [
+    FaultKind::Power,
+    FaultKind::Daemon,
+    FaultKind::Pause,
+    FaultKind::Cut,
+    FaultKind::Isolate,
+    FaultKind::Disk,
+    FaultKind::Process,
+    FaultKind::Agent,
+    FaultKind::Bmc,
+    FaultKind::Clock,
+    FaultKind::Operator,
+];
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Where everything else is drawn from.
+    pub seed: u64,
+    /// The cluster.
+    pub shape: Shape,
+    /// What the network does all the time.
+    pub network: NetworkRates,
+    /// Clock drift of each machine.
+    pub drift_ppm: Vec<i64>,
+    /// Faults, by time.
+    pub steps: Vec<Step>,
+    /// When all faults are healed.
+    pub faults_until: Time,
+    /// How long everything may take to run again.
+    pub quiet_max: Time,
+}
+
+/// Which shapes are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shapes {
+    /// All.
+    #[default]
+    Any,
+    /// So many machines; a third one of two servers is a witness.
+    Machines(usize),
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    #[must_use]
+    pub fn draw(seed: u64, shapes: Shapes) -> Self {
+        let origin = Rng::new(seed);
+        let mut rng = origin.fork("scenario");
+        let shape = draw_shape(&mut rng, shapes);
+        let network = draw_network(&mut rng);
+        let drift_ppm = (0..shape.machines())
+            .map(|_| rng.between(0, 400) as i64 - 200)
+            .collect();
+        let enabled: Vec<FaultKind> = KINDS
+            .into_iter()
+            .filter(|_| rng.chance(Rate::percent(40)))
+            .collect();
+        let faults_until = rng.between(30, 90) * SECOND;
+        let count = if enabled.is_empty() {
+            0
+        } else {
+            rng.between(1, 10)
+        };
+        let mut steps: Vec<Step> = (0..count)
+            .map(|_| draw_step(&mut rng, &shape, &enabled, faults_until))
+            .collect();
+        steps.sort_by_key(|step| step.at);
+        Self {
+            seed,
+            shape,
+            network,
+            drift_ppm,
+            steps,
+            faults_until,
+            quiet_max: 240 * SECOND,
+        }
+    }
+}
+
+fn draw_shape(rng: &mut Rng, shapes: Shapes) -> Shape {
+    let (servers, witness) = match shapes {
+        Shapes::Any => *rng.pick(&[
+            (3, false),
+            (3, false),
+            (2, true),
+            (2, true),
+            (2, false),
+            (2, false),
+            (2, false),
+            (4, false),
+            (5, false),
+        ]),
+        Shapes::Machines(3) => *rng.pick(&[(3, false), (2, true)]),
+        Shapes::Machines(count) => (count.clamp(2, 9), false),
+    };
+    Shape {
+        servers,
+        witness,
+        fencing: true,
+        workers: rng.below(3) as usize,
+    }
+}
+
+fn draw_network(rng: &mut Rng) -> NetworkRates {
+    if rng.chance(Rate::percent(60)) {
+        return NetworkRates::default();
+    }
+    NetworkRates {
+        loss: Rate(*rng.pick(&[0, 1_000, 10_000, 50_000])),
+        duplicate: Rate(*rng.pick(&[0, 1_000, 20_000])),
+        straggle: Rate(*rng.pick(&[0, 1_000, 10_000, 50_000])),
+    }
+}
+
+fn draw_step(rng: &mut Rng, shape: &Shape, enabled: &[FaultKind], until: Time) -> Step {
+    // Times cluster: a second fault right after the first finds more than one an hour later.
+    let at = if rng.chance(Rate::percent(50)) {
+        rng.between(2_000, until / MS) * MS
+    } else {
+        let burst = rng.below(3) + 1;
+        (10 * burst * SECOND + rng.below(4_000) * MS).min(until)
+    };
+    let during = match rng.below(4) {
+        0 => rng.between(50, 900) * MS,
+        1 => rng.between(900, 4_000) * MS,
+        _ => rng.between(4_000, 30_000) * MS,
+    };
+    let kind = *rng.pick(enabled);
+    Step {
+        at,
+        during,
+        fault: draw_fault(rng, shape, kind),
+    }
+}
+
+fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Fault {
+    let machines = shape.machines() as u64;
+    let host = Host(rng.below(machines) as usize);
+    let other = Host((host.0 + 1 + rng.below(machines - 1) as usize) % machines as usize);
+    let links = *rng.pick(&[3, 3, 3, 1, 2]);
+    let resources = shape.resources();
+    let resource = rng.pick(&resources).name.clone();
+    match kind {
+        FaultKind::Power if rng.chance(Rate::percent(10)) => Fault::Blackout,
+        FaultKind::Power => Fault::PowerLoss {
+            host,
+            bmc_too: rng.chance(Rate::percent(20)),
+        },
+        FaultKind::Daemon => Fault::DaemonKill(host),
+        FaultKind::Pause => Fault::Pause(host),
+        FaultKind::Cut => Fault::Cut {
+            one: host,
+            other,
+            links,
+            one_way: rng.chance(Rate::percent(30)),
+        },
+        FaultKind::Isolate => Fault::Isolate {
+            host,
+            links,
+            from_bmcs: rng.chance(Rate::percent(30)),
+        },
+        FaultKind::Disk => match rng.below(3) {
+            0 => Fault::DiskSlow(host),
+            1 => Fault::DiskFull(host),
+            _ => Fault::SyncFails(host),
+        },
+        FaultKind::Process => Fault::ProcessDies(resource),
+        FaultKind::Agent => Fault::Agent {
+            resource,
+            action: *rng.pick(&["start", "stop", "monitor"]),
+            manner: *rng.pick(&[
+                Manner::Fails,
+                Manner::FailsLate,
+                Manner::Hangs,
+                Manner::Slow,
+            ]),
+        },
+        FaultKind::Bmc => Fault::Bmc {
+            host,
+            manner: *rng.pick(&[
+                BmcManner::Silent,
+                BmcManner::Slow,
+                BmcManner::LiesYes,
+                BmcManner::LiesNo,
+            ]),
+        },
+        FaultKind::Clock => Fault::WallClock(host, rng.between(0, 7_200_000) as i64 - 3_600_000),
+        FaultKind::Operator => Fault::Operate(draw_operation(rng, shape, host, resource)),
+    }
+}
+
+fn draw_operation(rng: &mut Rng, shape: &Shape, host: Host, resource: String) -> Operation {
+    let server = Host(host.0.min(shape.servers - 1));
+    match rng.below(10) {
+        0 => Operation::Apply(rng.between(2, 99)),
+        1 => Operation::Standby(server),
+        2 => Operation::Online(server),
+        3 => Operation::Move(resource, server),
+        4 => Operation::Clear(resource),
+        5 => Operation::Fence(host),
+        6 => Operation::Transfer(host),
+        7 => Operation::Shutdown(host),
+        8 => Operation::Cleanup,
+        _ => Operation::Reprobe,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_scenario() {
+        for seed in 0..50 {
+            let one = Scenario::draw(seed, Shapes::Any);
+            assert_eq!(one, Scenario::draw(seed, Shapes::Any));
+            assert!(one.steps.iter().all(|step| step.at <= one.faults_until));
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Operators and clients: what they ask of which node, and what they were told.
+
+use std::collections::BTreeMap;
+
+use quorate_core::admin::{Access, FenceAction, Lifetime, OnErrors, Request, Response, Switch};
+use quorate_core::event::Event;
+use quorate_core::ids::{ClientId, NodeName};
+
+use super::{Happening, World};
+use crate::scenario::Operation;
+use crate::time::{MS, SECOND};
+use crate::truth::{Fact, Host};
+
+/// What a client waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum Waits {
+    /// The change of the attribute `beat-N` to a value.
+    Beat { name: String, value: u64 },
+    /// The value of an attribute, at the end.
+    Value { name: String },
+    /// The state of a node.
+    State,
+    /// An operator's request; in the quiet phase it is repeated until it is done.
+    Operator { request: Request, insists: bool },
+}
+
+/// All clients.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    next: u64,
+    waiting: BTreeMap<u64, (Host, Waits)>,
+    beat: u64,
+    beats: u64,
+    acknowledged: BTreeMap<String, u64>,
+    looked: u64,
+}
+
+const WHO: &str = "operator";
+
+fn name(host: Host) -> NodeName {
+    NodeName(host.to_string())
+}
+
+impl World<'_> {
+    /// Asks a node.
+    pub(crate) fn ask(&mut self, host: Host, request: Request, waits: Waits) {
+        self.clients.next += 1;
+        let client = self.clients.next;
+        self.clients.waiting.insert(client, (host, waits));
+        let now = self.now();
+        self.queue
+            .push(now + 5 * SECOND, Happening::GivesUp { client });
+        self.queue.push(
+            now,
+            Happening::Asks {
+                host,
+                client,
+                request,
+            },
+        );
+    }
+
+    /// The request reaches the daemon.
+    pub(crate) fn asks(&mut self, host: Host, client: u64, request: Request) {
+        let life = self.racks[host.0].lives;
+        let id = ClientId(client);
+        self.deliver(host, life, Event::Client { id, request });
+    }
+
+    /// A client has waited long enough.
+    pub(crate) fn gives_up(&mut self, client: u64) {
+        let Some((host, waits)) = self.clients.waiting.remove(&client) else {
+            return;
+        };
+        let life = self.racks[host.0].lives;
+        self.deliver(host, life, Event::ClientGone(ClientId(client)));
+        match waits {
+            // Whether it happened is not known: a later value under the same name would prove nothing.
+            Waits::Beat { .. } => self.clients.beat += 1,
+            Waits::Operator {
+                request,
+                insists: true,
+            } => self.insist(request),
+            _ => {}
+        }
+    }
+
+    /// A node answers.
+    pub(crate) fn replied(&mut self, host: Host, client: ClientId, response: Response) {
+        if let Response::State { state, local } = &response {
+            let (digest, term) = (crate::rng::digest(state), local.term.0);
+            let leads = local.leader.as_ref() == Some(&name(host));
+            self.state_shown(host, state, digest, leads.then_some(term));
+        }
+        let Some((_, waits)) = self.clients.waiting.remove(&client.0) else {
+            return;
+        };
+        match (waits, response) {
+            (Waits::Beat { name, value }, Response::Done { index, .. }) => {
+                self.clients.acknowledged.insert(name.clone(), value);
+                let index = index.0;
+                self.fact(&Fact::Acknowledged { index, name, value });
+            }
+            (Waits::Beat { .. }, _) => self.clients.beat += 1,
+            (Waits::Value { name }, Response::Value(value)) => {
+                let value = value.and_then(|value| value.parse().ok()).unwrap_or(0);
+                // Asked for at the end, when all that was acknowledged is applied everywhere.
+                let index = u64::MAX;
+                self.fact(&Fact::ValueShown {
+                    host,
+                    index,
+                    name,
+                    value,
+                });
+            }
+            (Waits::Operator { request, insists }, response) => {
+                let done = matches!(response, Response::Done { .. });
+                self.say(host, || {
+                    format!("operator's {}: {}", short(&request), short(&response))
+                });
+                if !done && insists {
+                    self.insist(request);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn insist(&mut self, request: Request) {
+        if self.clients.looked < 200 {
+            self.clients.looked += 1;
+            let at = self.now() + SECOND;
+            self.queue.push(at, Happening::AsksAgain { request });
+        }
+    }
+
+    fn state_shown(&mut self, host: Host, state: &[u8], digest: u64, leads: Option<u64>) {
+        if let Some(term) = leads {
+            self.fact(&Fact::Leads { host, term });
+        }
+        if let Some(index) = super::quiet::applied_index(state) {
+            self.fact(&Fact::StateShown {
+                host,
+                index,
+                digest,
+            });
+        }
+    }
+
+    /// A machine that a client can talk to.
+    fn anyone(&mut self) -> Option<Host> {
+        let alive: Vec<Host> = self
+            .truth
+            .hosts()
+            .filter(|host| self.is_alive(*host))
+            .collect();
+        (!alive.is_empty()).then(|| *self.chance.pick(&alive))
+    }
+
+    /// The client of the log: one change at a time, and a look at a node's state.
+    pub(crate) fn beat(&mut self) {
+        let at = self.now() + self.chance.between(300, 1_500) * MS;
+        self.queue.push(at, Happening::Beat);
+        if let Some(host) = self.anyone() {
+            self.ask(host, Request::State, Waits::State);
+        }
+        let busy = self
+            .clients
+            .waiting
+            .values()
+            .any(|(_, waits)| matches!(waits, Waits::Beat { .. }));
+        if busy || self.truth.quiet {
+            return;
+        }
+        let Some(host) = self.anyone() else {
+            return;
+        };
+        self.clients.beats += 1;
+        let (value, attribute) = (self.clients.beats, format!("beat-{}", self.clients.beat));
+        let request = Request::Attribute {
+            node: name(Host(0)),
+            name: attribute.clone(),
+            access: Access::Set(value.to_string()),
+            lifetime: Lifetime::Forever,
+            who: "client".to_owned(),
+        };
+        self.ask(
+            host,
+            request,
+            Waits::Beat {
+                name: attribute,
+                value,
+            },
+        );
+    }
+
+    /// Every node is asked for what was acknowledged.
+    pub(crate) fn ask_for_acknowledged(&mut self) {
+        let names: Vec<String> = self.clients.acknowledged.keys().cloned().collect();
+        for host in self
+            .truth
+            .hosts()
+            .filter(|host| self.is_alive(*host))
+            .collect::<Vec<_>>()
+        {
+            for attribute in &names {
+                let request = Request::Attribute {
+                    node: name(Host(0)),
+                    name: attribute.clone(),
+                    access: Access::Get,
+                    lifetime: Lifetime::Forever,
+                    who: "client".to_owned(),
+                };
+                self.ask(
+                    host,
+                    request,
+                    Waits::Value {
+                        name: attribute.clone(),
+                    },
+                );
+            }
+        }
+    }
+
+    /// An operator's request to any node.
+    pub(crate) fn request(&mut self, request: Request, insists: bool) {
+        let Some(host) = self.anyone() else {
+            return;
+        };
+        self.ask(host, request.clone(), Waits::Operator { request, insists });
+    }
+
+    /// An operator does something.
+    pub(crate) fn operate(&mut self, operation: &Operation) {
+        let who = WHO.to_owned();
+        let request = match operation {
+            Operation::Apply(revision) => Request::Apply {
+                text: self.scenario.shape.configuration(*revision),
+                based_on: None,
+                errors: OnErrors::Drop,
+                who,
+            },
+            Operation::Standby(host) => Request::Standby {
+                node: name(*host),
+                switch: Switch::On,
+                lifetime: Lifetime::Forever,
+                who,
+            },
+            Operation::Online(host) => Request::Standby {
+                node: name(*host),
+                switch: Switch::Off,
+                lifetime: Lifetime::Forever,
+                who,
+            },
+            Operation::Move(resource, host) => Request::Move {
+                resource: resource.clone(),
+                node: Some(name(*host)),
+                expires_ms: None,
+                who,
+            },
+            Operation::Clear(resource) => Request::Clear {
+                resource: resource.clone(),
+                node: None,
+                who,
+            },
+            Operation::Fence(host) => {
+                self.fact(&Fact::OperatorFences { target: *host });
+                Request::Fence {
+                    node: name(*host),
+                    action: FenceAction::Reboot,
+                    who,
+                }
+            }
+            Operation::Transfer(host) => Request::Transfer { node: name(*host) },
+            Operation::Shutdown(host) => {
+                self.disturb(*host);
+                let life = self.racks[host.0].lives;
+                return self.deliver(*host, life, Event::Shutdown);
+            }
+            Operation::Cleanup => Request::Cleanup {
+                resource: None,
+                node: None,
+                who,
+            },
+            Operation::Reprobe => Request::Reprobe { node: None, who },
+        };
+        self.request(request, false);
+    }
+
+    /// What an operator did for a while is over.
+    pub(crate) fn operation_heals(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Shutdown(host) if self.racks[host.0].stays_down => {
+                self.racks[host.0].stays_down = false;
+                let powers = self.racks[host.0].powers;
+                self.daemon_starts(*host, powers);
+            }
+            Operation::Standby(host) => self.operate(&Operation::Online(*host)),
+            Operation::Move(resource, _) => self.operate(&Operation::Clear(resource.clone())),
+            _ => {}
+        }
+    }
+}
+
+/// The first words of what was asked or answered.
+fn short(what: &impl std::fmt::Debug) -> String {
+    format!("{what:?}").chars().take(160).collect()
+}
