@@ -12,6 +12,7 @@ pub mod network;
 pub mod queue;
 pub mod rng;
 pub mod scenario;
+pub mod shrink;
 pub mod time;
 pub mod trace;
 pub mod truth;
