@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use quorate_core::admin::{Request, Response};
+use quorate_core::ids::NodeName;
 
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -90,6 +91,17 @@ pub fn who() -> String {
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| "root".to_owned());
     format!("{user}@{}", crate::commands::directories::host_name())
+}
+
+/// The node that was named, or the one that the daemon of this host is.
+pub fn node_or_own(context: &Context, named: Option<String>) -> Result<NodeName, Error> {
+    if let Some(name) = named {
+        return Ok(NodeName(name));
+    }
+    match Client::connect(context)?.ask(&Request::State)? {
+        Response::State { local, .. } => Ok(NodeName(local.name)),
+        other => Err(unexpected(&other)),
+    }
 }
 
 /// A response that does not belong to the request.

@@ -81,6 +81,13 @@ impl Context {
         }
     }
 
+    /// A remark beside the result.
+    pub fn note(&self, what: &str) {
+        if !self.json {
+            println!("{what}");
+        }
+    }
+
     /// For the compatibility tools, which have no global options: everything from the environment.
     #[allow(dead_code, reason = "for the tools")]
     pub fn of_tool() -> Self {

@@ -2,6 +2,7 @@
 //! `pub fn run(args: Args, context: &Context) -> Result<Exit>`; its line below hooks it in.
 
 pub mod directories;
+pub mod duration;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -40,6 +41,24 @@ verbs! {
     Leave => leave;
     /// Take another node out of the cluster.
     Remove => remove;
+    /// Move the resources off a node.
+    Standby => standby;
+    /// Let a node run resources again.
+    Online => online;
+    /// Leave resources alone while you work on them.
+    Maintenance => maintenance;
+    /// Move a resource to another node.
+    Move => move_;
+    /// Forbid a resource on a node.
+    Ban => ban;
+    /// Take back moves and bans.
+    Clear => clear;
+    /// Forget failures and look again.
+    Cleanup => cleanup;
+    /// Find out anew what runs where.
+    Reprobe => reprobe;
+    /// Power a node off and on, confirm that it is off, or read its power state.
+    Fence => fence;
     /// Show whose this host's certificate is, and until when.
     Certificate => certificate;
     /// Hosts on this machine to rehearse on.
