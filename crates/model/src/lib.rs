@@ -7,5 +7,6 @@
 pub mod cib;
 pub mod crm;
 pub mod diag;
+pub mod services;
 pub mod status;
 pub mod xml;

@@ -106,6 +106,22 @@ codes! {
     EmptyGroup, "empty-group", Error, "A group needs members.";
     PairWithoutValue, "pair-without-value", Note, "A name without a value: the parameter is present and unset.";
     AddressInsideService, "address-inside-service", Note, "A service that binds to the virtual address must start after it and stops when it goes.";
+    // Files of services.
+    HaproxyAddress, "haproxy-address", Error, "A proxy without an address to listen on, or a server without one, keeps HAProxy from starting.";
+    AllServersBackup, "all-servers-backup", Warning, "Every server of a proxy is marked as backup. HAProxy then uses the first one that is up; it works by accident and fails back at a bad time.";
+    ServerUnchecked, "server-unchecked", Warning, "A server without a health check gets clients whether it lives or not.";
+    SessionsOutliveServer, "sessions-outlive-server", Warning, "Without on-marked-down shutdown-sessions a client that waits for a dead server is not freed.";
+    ConnectionLimits, "connection-limits", Warning, "The proxy lets as many connections through as the database takes, or more: nothing is left for monitors and administrators.";
+    StickTableLost, "stick-table-lost", Note, "A stick table without peers is empty after a reload; clients may then be sent to another server.";
+    SettingTwice, "setting-twice", Warning, "An option file sets a variable twice; the last one counts.";
+    DurabilityOff, "durability-off", Warning, "The database acknowledges transactions before they are on disk.";
+    GaleraSetting, "galera-setting", Error, "The value keeps a Galera server from starting or from replicating correctly.";
+    GaleraBootstrapLeft, "galera-bootstrap-left", Error, "An empty gcomm:// address makes every start of the server begin a cluster of its own.";
+    GaleraMembers, "galera-members", Warning, "The servers that the database joins and the nodes of the cluster are not the same.";
+    FlowControl, "flow-control", Note, "Flow control that begins early lets the slowest server slow all writers.";
+    SuspectTimeout, "suspect-timeout", Note, "Galera's own failure detection (5 s by default) bounds the outage of writers from below.";
+    MirroredQueues, "mirrored-queues", Warning, "Classic mirrored queues were removed in RabbitMQ 4.0; quorum queues replace them and need three brokers.";
+    PartitionsIgnored, "partitions-ignored", Warning, "RabbitMQ goes on alone on each side of a partition.";
     // The host.
     StartedByInit, "started-by-init", Error, "The service is under the cluster's control and init would start it too: at boot it then runs on two nodes at once, on shared data.";
     UidDiffers, "uid-differs", Error, "Files on a shared disk belong to numbers, not names: the account must have one number on every node.";

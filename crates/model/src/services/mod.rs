@@ -1,0 +1,110 @@
+//! Lint of the files of the services that a cluster runs: databases, load balancers, brokers.
+//!
+//! The configuration alone looks right while `my.cnf` says that the cluster has other members. These checks
+//! read the files as text, beside the configuration; finding and opening them is the caller's.
+
+mod haproxy;
+mod lines;
+mod my_cnf;
+mod rabbitmq;
+#[cfg(test)]
+mod tests;
+
+use crate::cib::Configuration;
+use crate::diag::Diagnostic;
+
+/// Largest file that is read, in bytes.
+pub const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An option file of MariaDB or MySQL.
+    MyCnf,
+    /// A configuration of HAProxy.
+    Haproxy,
+    /// A script or policy file with `rabbitmqctl` commands, `rabbitmq.conf` or `rabbitmq-env.conf`.
+    Rabbitmq,
+}
+
+impl Kind {
+    /// Guesses from a path.
+    #[must_use]
+    pub fn of(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if path.contains("rabbitmq") {
+            Some(Self::Rabbitmq)
+        } else if name.contains("haproxy") {
+            Some(Self::Haproxy)
+        } else if ["my.cnf", "mysql", "mariadb"]
+            .iter()
+            .any(|part| path.contains(part))
+            && name.ends_with(".cnf")
+        {
+            Some(Self::MyCnf)
+        } else {
+            None
+        }
+    }
+}
+
+/// A file to check.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// What the user calls it.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// What is known beyond the file itself.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Node names of the cluster, lower case; empty when unknown.
+    pub nodes: Vec<String>,
+    /// `max_connections` of the database, where a file said it.
+    pub max_connections: Option<u64>,
+}
+
+impl Surroundings {
+    /// Collects from the configuration and from the files themselves.
+    #[must_use]
+    pub fn gather(configuration: &Configuration, files: &[File<'_>]) -> Self {
+        Self {
+            nodes: configuration
+                .nodes
+                .iter()
+                .map(|node| node.uname.to_lowercase())
+                .collect(),
+            max_connections: files
+                .iter()
+                .filter(|file| file.kind == Kind::MyCnf)
+                .filter_map(|file| my_cnf::max_connections(file.text))
+                .next_back(),
+        }
+    }
+}
+
+/// Checks one file.
+#[must_use]
+pub fn check(file: File<'_>, surroundings: &Surroundings) -> Vec<Diagnostic> {
+    if file.text.len() > FILE_BYTES_MAX {
+        return vec![Diagnostic::new(
+            crate::diag::Code::TooLarge,
+            format!(
+                "{} has {} bytes; at most {FILE_BYTES_MAX} are read",
+                file.name,
+                file.text.len()
+            ),
+        )];
+    }
+    let mut found = match file.kind {
+        Kind::MyCnf => my_cnf::check(file.text, surroundings),
+        Kind::Haproxy => haproxy::check(file.text, surroundings),
+        Kind::Rabbitmq => rabbitmq::check(file.text),
+    };
+    found.sort_by_key(|d| d.span.map_or(usize::MAX, |span| span.start));
+    found
+}
