@@ -13,6 +13,8 @@
 
 mod bmc;
 mod cgroup;
+mod client;
+pub mod database;
 mod disk;
 mod error;
 mod host;
@@ -22,6 +24,7 @@ mod net;
 mod run;
 
 pub use bmc::BmcMode;
+pub use client::{Client, Outage, Target};
 pub use error::LabError;
 pub use host::Host;
 pub use lab::{HostStatus, Lab, LabOptions, state_dir};
