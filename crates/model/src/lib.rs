@@ -7,6 +7,10 @@
 pub mod cib;
 pub mod crm;
 pub mod diag;
+pub mod lint;
+pub mod metadata;
+pub mod options;
 pub mod services;
 pub mod status;
+pub mod times;
 pub mod xml;

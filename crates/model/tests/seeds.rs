@@ -4,7 +4,10 @@
 
 use quorate_model::cib::{Constraint, Resource};
 use quorate_model::crm::parse;
-use quorate_model::diag::{Code, Diagnostic, Severity};
+use quorate_model::diag::{
+    Code, Diagnostic, Severity, Source, apply_fixes, render_all, unified_diff,
+};
+use quorate_model::lint::{AgentFact, Facts, check};
 
 /// The text of the document whose first lines contain `mark`.
 fn seed(mark: &str) -> Option<String> {
@@ -145,5 +148,114 @@ fn the_galera_statements_are_read_whole() {
         galera.operations.list[2]
             .extra
             .contains(&("role".to_owned(), "Master".to_owned()))
+    );
+}
+
+/// Findings of `check` on the appendix, each with the text its caret marks.
+#[test]
+fn the_defects_of_the_appendix_are_found() {
+    let Some(text) = appendix() else { return };
+    let (_, diagnostics) = check(&text, &Facts::default());
+    let marked = |code: Code| -> Vec<&str> {
+        let of_code = diagnostics.iter().filter(|d| d.code == code);
+        of_code
+            .map(|d| {
+                d.span
+                    .and_then(|span| text.get(span.start..span.end))
+                    .unwrap_or("")
+            })
+            .collect()
+    };
+    if std::env::var_os("SHOW").is_some() {
+        println!(
+            "{}",
+            render_all(
+                &diagnostics,
+                Source {
+                    name: "wiki.crm",
+                    text: &text
+                },
+                false
+            )
+        );
+        println!(
+            "{}",
+            unified_diff(&text, &apply_fixes(&text, &diagnostics), "wiki.crm")
+        );
+    }
+    assert_eq!(marked(Code::UndefinedMember), ["glance-ip-p"]);
+    assert_eq!(marked(Code::NodeCase), ["server1", "server2"]);
+    assert_eq!(
+        marked(Code::Placeholder),
+        [
+            "SERVER1",
+            "SERVER2",
+            "MYSQL_VIP",
+            "SERVER1_IPMI_IP",
+            "ADD_PASSWORD_HERE",
+            "SERVER2_IPMI_IP",
+            "ADD_PASSWORD_HERE",
+            "MYSQL_VIP",
+            "MYSQL_INTERFACE"
+        ]
+    );
+    assert_eq!(marked(Code::PasswordInClear).len(), 2);
+    assert_eq!(marked(Code::NoMonitor), ["db-lvm-p"]);
+    assert_eq!(marked(Code::FencingUndecided).len(), 1);
+    assert_eq!(marked(Code::QuorumUndecided).len(), 1);
+    assert_eq!(marked(Code::NoStickiness).len(), 1);
+    assert_eq!(marked(Code::SingleFencePath).len(), 1);
+    assert_eq!(marked(Code::ObsoleteAgent), ["ocf:heartbeat:LVM"]);
+}
+
+/// What `--fix` proposes for the appendix removes every finding that needs no knowledge of the site.
+#[test]
+fn the_corrected_appendix_has_site_values_left_to_fill_in() {
+    let Some(text) = appendix() else { return };
+    let (_, diagnostics) = check(&text, &Facts::default());
+    let fixed = apply_fixes(&text, &diagnostics);
+    let (_, rest) = check(&fixed, &Facts::default());
+    let errors: Vec<Code> = codes(&rest, Severity::Error);
+    assert!(
+        errors.iter().all(|code| *code == Code::Placeholder),
+        "{errors:?}"
+    );
+    let left: Vec<Code> = codes(&rest, Severity::Warning);
+    assert!(
+        !left.contains(&Code::NodeCase) && !left.contains(&Code::NoMonitor),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn the_defects_of_the_galera_statements_are_found() {
+    let Some(text) = galera_statements() else {
+        return;
+    };
+    let mut facts = Facts::default();
+    facts.agents.insert(
+        "ocf:rabbitmq:rabbitmq-server-ha".to_owned(),
+        AgentFact::Missing,
+    );
+    let (_, diagnostics) = check(&text, &facts);
+    if std::env::var_os("SHOW").is_some() {
+        println!(
+            "{}",
+            render_all(
+                &diagnostics,
+                Source {
+                    name: "galera.crm",
+                    text: &text
+                },
+                false
+            )
+        );
+    }
+    let has = |code: Code| diagnostics.iter().any(|d| d.code == code);
+    assert!(
+        has(Code::MaskedValue)
+            && has(Code::CloneBeyondNodes)
+            && has(Code::MissingFile)
+            && has(Code::MissingAgent)
     );
 }

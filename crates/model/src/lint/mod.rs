@@ -1,0 +1,161 @@
+//! What is known to hurt: findings about a configuration that the language alone accepts.
+//!
+//! Architecture invariant: facts about agents and hosts come in as data; nothing here looks at a machine.
+
+mod agents;
+mod facts;
+mod host;
+mod nodes;
+mod operations;
+mod protection;
+mod structure;
+mod values;
+mod view;
+
+pub use facts::{Account, AgentFact, AppArmorProfile, Facts, HostFacts, Questions, questions};
+pub use view::agent_name;
+
+use crate::cib::Configuration;
+use crate::crm::{Document, Spans};
+use crate::diag::{Diagnostic, Severity, Span};
+use view::View;
+
+/// All findings about a configuration; with its document they have places.
+pub fn lint(
+    configuration: &Configuration,
+    document: Option<&Document>,
+    facts: &Facts,
+) -> Vec<Diagnostic> {
+    let empty = Spans::default();
+    let mut linter = Linter {
+        configuration,
+        document,
+        spans: document.map_or(&empty, Document::spans),
+        text: document.map_or("", Document::print),
+        facts,
+        views: view::views(configuration),
+        found: Vec::new(),
+    };
+    linter.nodes();
+    linter.values();
+    linter.options();
+    linter.protection();
+    linter.operations();
+    linter.agents();
+    linter.structure();
+    linter.hosts();
+    let mut found = linter.found;
+    found.sort_by_key(|d| {
+        (
+            d.span.map_or(usize::MAX, |span| span.start),
+            std::cmp::Reverse(d.severity),
+        )
+    });
+    found
+}
+
+/// Reading and all findings in one: what `check` shows.
+pub fn check(text: &str, facts: &Facts) -> (Document, Vec<Diagnostic>) {
+    let (document, mut diagnostics) = crate::crm::parse(text);
+    diagnostics.extend(lint(document.configuration(), Some(&document), facts));
+    diagnostics.sort_by_key(|d| {
+        let start = d.span.map_or(usize::MAX, |span| span.start);
+        (
+            d.severity < Severity::Warning && d.span.is_none(),
+            start,
+            std::cmp::Reverse(d.severity),
+        )
+    });
+    (document, diagnostics)
+}
+
+struct Linter<'a> {
+    configuration: &'a Configuration,
+    document: Option<&'a Document>,
+    spans: &'a Spans,
+    text: &'a str,
+    facts: &'a Facts,
+    views: Vec<View<'a>>,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Linter<'a> {
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    /// The end of the text, to add statements at.
+    fn end_of_text(&self) -> Span {
+        Span::new(self.text.len(), self.text.len())
+    }
+
+    /// A statement to add, on a line of its own.
+    fn addition(&self, statement: &str) -> String {
+        if self.text.is_empty() || self.text.ends_with('\n') {
+            format!("{statement}\n")
+        } else {
+            format!("\n{statement}")
+        }
+    }
+
+    /// The statement of that name.
+    fn statement_span(&self, id: &str) -> Option<Span> {
+        let document = self.document?;
+        document
+            .statements()
+            .iter()
+            .find(|statement| statement.id == id)
+            .map(|statement| statement.span)
+    }
+
+    /// A line to add to a statement, as a fix.
+    fn with_line(&self, diagnostic: Diagnostic, id: &str, line: &str) -> Diagnostic {
+        match self.statement_span(id) {
+            Some(span) => {
+                let indent = self.indent(span);
+                diagnostic.fix(
+                    Span::new(span.end, span.end),
+                    format!(" \\\n{indent}{line}"),
+                )
+            }
+            None => diagnostic,
+        }
+    }
+
+    /// The white space that a statement's further lines begin with.
+    fn indent(&self, statement: Span) -> String {
+        let text = self.text.get(statement.start..statement.end).unwrap_or("");
+        let second = text.split_once('\n').map_or("\t", |(_, rest)| rest);
+        let blanks: String = second
+            .chars()
+            .take_while(|c| matches!(c, ' ' | '\t'))
+            .collect();
+        if blanks.is_empty() {
+            "\t".to_owned()
+        } else {
+            blanks
+        }
+    }
+
+    /// Nodes that may run resources.
+    fn members(&self) -> Vec<&str> {
+        let nodes = self.configuration.nodes.iter();
+        nodes
+            .filter(|node| matches!(node.kind.as_deref(), None | Some("member" | "normal")))
+            .map(|node| node.uname.as_str())
+            .collect()
+    }
+
+    /// The value of a cluster option under any of its names, with the pair's id.
+    fn cluster_option(&self, names: &[&str]) -> Option<(String, Option<&'a str>)> {
+        let configuration = self.configuration;
+        let sets = configuration
+            .options
+            .iter()
+            .filter(|set| set.rule.is_none());
+        let pair = sets
+            .flat_map(|set| &set.pairs)
+            .find(|pair| names.contains(&pair.name.as_str()))?;
+        Some((pair.value.clone().unwrap_or_default(), pair.id.as_deref()))
+    }
+}
