@@ -2,6 +2,8 @@
 //!
 //! They are not part of the source tree: the tests look for them beside the workspace and say so when absent.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads files that are not part of the source tree")]
+
 use quorate_model::cib::{Constraint, Resource};
 use quorate_model::crm::parse;
 use quorate_model::diag::{
@@ -18,10 +20,10 @@ fn seed(mark: &str) -> Option<String> {
             continue;
         };
         for entry in entries.flatten() {
-            if let Ok(text) = std::fs::read_to_string(entry.path()) {
-                if text.contains(mark) {
-                    return Some(text);
-                }
+            if let Ok(text) = std::fs::read_to_string(entry.path())
+                && text.contains(mark)
+            {
+                return Some(text);
             }
         }
     }

@@ -102,7 +102,7 @@ impl<'a, 'c> Builder<'a, 'c> {
                     invalid.insert(statement.id.as_str());
                 }
                 Body::Monitor(target, operation) => {
-                    monitors.entry(&target.name).or_default().push(operation)
+                    monitors.entry(&target.name).or_default().push(operation);
                 }
                 _ => {}
             }
@@ -135,7 +135,7 @@ impl<'a, 'c> Builder<'a, 'c> {
                     }
                 }
                 Body::Clone(_, child) | Body::Bundle(_, Some(child)) => {
-                    self.claim(number, child, false)
+                    self.claim(number, child, false);
                 }
                 Body::Monitor(target, _) if !self.resources.contains_key(target.name.as_str()) => {
                     self.undefined(target, &statement.id, None);
@@ -270,10 +270,10 @@ impl<'a, 'c> Builder<'a, 'c> {
                 Body::Fencing(more) => levels.extend(more.iter().cloned()),
                 Body::Options(set) => merge(&mut configuration.options, set, self.context),
                 Body::ResourceDefaults(set) => {
-                    merge(&mut configuration.resource_defaults, set, self.context)
+                    merge(&mut configuration.resource_defaults, set, self.context);
                 }
                 Body::OperationDefaults(set) => {
-                    merge(&mut configuration.operation_defaults, set, self.context)
+                    merge(&mut configuration.operation_defaults, set, self.context);
                 }
                 Body::Tag(tag) => configuration.tags.push(tag.clone()),
                 Body::Alert(alert) => configuration.alerts.push(alert.clone()),

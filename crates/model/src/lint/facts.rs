@@ -176,10 +176,10 @@ pub(super) fn paths<'a>(view: &View<'a>) -> Vec<(&'a crate::cib::Pair, &'a str)>
     };
     let mut found = Vec::new();
     for name in names {
-        if let Some(pair) = view.parameter(name) {
-            if let Some(path) = pair.value.as_deref().filter(|path| path.starts_with('/')) {
-                found.push((pair, path));
-            }
+        if let Some(pair) = view.parameter(name)
+            && let Some(path) = pair.value.as_deref().filter(|path| path.starts_with('/'))
+        {
+            found.push((pair, path));
         }
     }
     found

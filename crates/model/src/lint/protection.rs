@@ -51,19 +51,19 @@ impl Linter<'_> {
         if members == 2 && !is_off {
             self.quorum_of_two(fencing.is_some());
         }
-        if let Some((value, id)) = self.cluster_option(&["no-quorum-policy"]) {
-            if value == "ignore" {
-                let span = id.and_then(|id| self.spans.get(id, ""));
-                let mut diagnostic = Diagnostic::new(Code::QuorumIgnored, "no-quorum-policy=ignore: both sides of a partition go on")
+        if let Some((value, id)) = self.cluster_option(&["no-quorum-policy"])
+            && value == "ignore"
+        {
+            let span = id.and_then(|id| self.spans.get(id, ""));
+            let mut diagnostic = Diagnostic::new(Code::QuorumIgnored, "no-quorum-policy=ignore: both sides of a partition go on")
                     .at(span, "safe only while fencing works")
                     .help("leave it out: the survivor of a pair gets its quorum from the confirmed fencing of its peer");
-                if is_off {
-                    diagnostic = diagnostic
-                        .weighing(Severity::Error)
-                        .because("with fencing off both sides would start the same resources on the same data");
-                }
-                self.push(diagnostic);
+            if is_off {
+                diagnostic = diagnostic.weighing(Severity::Error).because(
+                    "with fencing off both sides would start the same resources on the same data",
+                );
             }
+            self.push(diagnostic);
         }
         if has_device {
             self.coverage();

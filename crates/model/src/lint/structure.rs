@@ -147,46 +147,45 @@ impl Linter<'_> {
             ))
         };
         let per_node = number("clone-node-max").map_or(1, |(count, _)| count);
-        if nodes > 0 {
-            if let Some((count, id)) =
+        if nodes > 0
+            && let Some((count, id)) =
                 number("clone-max").filter(|(count, _)| *count > nodes * per_node)
-            {
-                let diagnostic = Diagnostic::new(
-                    Code::CloneBeyondNodes,
-                    format!(
-                        "`{}` asks for {count} instances, {nodes} nodes can run {}",
-                        clone.id,
-                        nodes * per_node
-                    ),
-                )
-                .at(
-                    id.as_deref().and_then(|id| self.spans.get(id, "")),
-                    "some never run",
-                )
-                .help(format!(
-                    "clone-max={}, or leave it out: one for each node is the default",
+        {
+            let diagnostic = Diagnostic::new(
+                Code::CloneBeyondNodes,
+                format!(
+                    "`{}` asks for {count} instances, {nodes} nodes can run {}",
+                    clone.id,
                     nodes * per_node
-                ));
-                self.push(diagnostic.about(clone.id.clone()));
-            }
+                ),
+            )
+            .at(
+                id.as_deref().and_then(|id| self.spans.get(id, "")),
+                "some never run",
+            )
+            .help(format!(
+                "clone-max={}, or leave it out: one for each node is the default",
+                nodes * per_node
+            ));
+            self.push(diagnostic.about(clone.id.clone()));
         }
         let most = number("clone-max")
             .map(|(count, _)| count)
             .or((nodes > 0).then_some(nodes * per_node));
         let promoted = number("promoted-max").or_else(|| number("master-max"));
-        if let (Some(most), Some((promoted, id))) = (most, promoted) {
-            if promoted > most {
-                let diagnostic = Diagnostic::new(
-                    Code::CloneBeyondNodes,
-                    format!("`{}` promotes {promoted} of {most} instances", clone.id),
-                )
-                .at(
-                    id.as_deref().and_then(|id| self.spans.get(id, "")),
-                    "more than there are",
-                )
-                .help(format!("promoted-max={most}"));
-                self.push(diagnostic.about(clone.id.clone()));
-            }
+        if let (Some(most), Some((promoted, id))) = (most, promoted)
+            && promoted > most
+        {
+            let diagnostic = Diagnostic::new(
+                Code::CloneBeyondNodes,
+                format!("`{}` promotes {promoted} of {most} instances", clone.id),
+            )
+            .at(
+                id.as_deref().and_then(|id| self.spans.get(id, "")),
+                "more than there are",
+            )
+            .help(format!("promoted-max={most}"));
+            self.push(diagnostic.about(clone.id.clone()));
         }
         self.promoted_role(clone);
     }

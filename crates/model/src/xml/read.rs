@@ -203,7 +203,7 @@ fn configuration(el: El<'_>) -> ReadResult<Configuration> {
                 }
             }
             "fencing-topology" => {
-                out.fencing_levels = elements(section).map(fencing_level).collect()
+                out.fencing_levels = elements(section).map(fencing_level).collect();
             }
             "rsc_defaults" => out.resource_defaults = sets(section)?,
             "op_defaults" => out.operation_defaults = sets(section)?,
@@ -433,7 +433,7 @@ fn bundle(el: El<'_>) -> ReadResult<Bundle> {
     for child in elements(el) {
         match child.tag_name().name() {
             name @ ("docker" | "podman" | "rkt") => {
-                out.container = (name.to_owned(), extra(child, &[]))
+                out.container = (name.to_owned(), extra(child, &[]));
             }
             "network" => {
                 out.network = Some(extra(child, &[]));

@@ -25,7 +25,7 @@ impl Parser<'_, '_> {
             match name {
                 "role" | "$role" => location.role = self.role_name(value, span),
                 "resource-discovery" | "rsc-discovery" => {
-                    location.discovery = Some(value.to_owned())
+                    location.discovery = Some(value.to_owned());
                 }
                 _ => location.extra.push((name.to_owned(), value.to_owned())),
             }

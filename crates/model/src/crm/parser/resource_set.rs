@@ -82,7 +82,7 @@ impl Parser<'_, '_> {
                     let closes = if word.text == ")" { '(' } else { '[' };
                     match open.take() {
                         Some(open) if open.bracket == closes && !open.set.members.is_empty() => {
-                            members.sets.push(open.set)
+                            members.sets.push(open.set);
                         }
                         Some(open) => {
                             self.bad_set(
@@ -128,7 +128,7 @@ impl Parser<'_, '_> {
                     Some((name, value, span)) => {
                         members
                             .attributes
-                            .push((name.to_owned(), value.to_owned(), span))
+                            .push((name.to_owned(), value.to_owned(), span));
                     }
                     None => {
                         let item = self.item(&word, suffix)?;
@@ -232,7 +232,7 @@ impl Parser<'_, '_> {
                 item.instance = Some(number.to_owned());
             }
             Some(role) if kind == Suffix::Role => {
-                item.suffix = Some(self.role_name(role, word.span)?)
+                item.suffix = Some(self.role_name(role, word.span)?);
             }
             Some(action) => {
                 let lower = action.to_ascii_lowercase();

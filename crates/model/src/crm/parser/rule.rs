@@ -231,9 +231,9 @@ impl Parser<'_, '_> {
                     .map_or(date.text.clone(), |(_, value, _)| value.to_owned()),
             );
             if operation == "lt" {
-                end = value
+                end = value;
             } else {
-                start = value
+                start = value;
             }
         } else {
             while let Some((name, value, _)) = self.peek().and_then(Word::pair) {
@@ -241,7 +241,7 @@ impl Parser<'_, '_> {
                     "start" => start = Some(value.to_owned()),
                     "end" => end = Some(value.to_owned()),
                     name if DATE_FIELDS.contains(&name) => {
-                        fields.push((name.to_owned(), value.to_owned()))
+                        fields.push((name.to_owned(), value.to_owned()));
                     }
                     _ => break,
                 }

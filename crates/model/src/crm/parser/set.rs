@@ -133,19 +133,20 @@ impl Parser<'_, '_> {
 
     /// One pair: `name=value`, `name`, `$id:name=value`, `@id`, `@id:name`.
     fn pair(&mut self, word: &Word, set_id: &str, stops: &[&str]) -> Option<Pair> {
-        if !word.quoted && word.equals.is_none() {
-            if let Some(reference) = word.text.strip_prefix('@') {
-                let (id, name) = reference.split_once(':').unwrap_or((reference, ""));
-                self.context
-                    .spans
-                    .put(&format!("idref:{id}"), "", word.span);
-                return Some(Pair {
-                    id: None,
-                    id_ref: Some(id.to_owned()),
-                    name: name.to_owned(),
-                    value: None,
-                });
-            }
+        if !word.quoted
+            && word.equals.is_none()
+            && let Some(reference) = word.text.strip_prefix('@')
+        {
+            let (id, name) = reference.split_once(':').unwrap_or((reference, ""));
+            self.context
+                .spans
+                .put(&format!("idref:{id}"), "", word.span);
+            return Some(Pair {
+                id: None,
+                id_ref: Some(id.to_owned()),
+                name: name.to_owned(),
+                value: None,
+            });
         }
         let (name, value, value_span) = match word.pair() {
             Some((name, value, span)) => (name, Some(value), span),
