@@ -4,6 +4,7 @@
 //! gives an equal plan, whatever the order of elements whose order has no meaning.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod plan;
 
 use quorate_model::cib::Cib;
