@@ -147,6 +147,13 @@ impl RunDirectory {
         read(&self.0.join("finished"))
     }
 
+    /// Makes room for another program of the same run.
+    pub fn clear_finished(&self) {
+        // Neither is there before the first program.
+        let _ = fs::remove_file(self.0.join("finished"));
+        let _ = fs::remove_file(self.0.join("pid"));
+    }
+
     /// Keeps what the daemon made of it.
     pub fn put_result(&self, result: &AgentResult) -> io::Result<()> {
         write_whole(&self.0.join("result"), &encoded(result))

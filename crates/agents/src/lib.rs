@@ -5,17 +5,25 @@
 //! ended, and never loses an exit code, not even when the daemon dies in between (see `journal`).
 
 pub mod bounded;
+pub mod digest;
 pub mod execute;
+pub mod fence_device;
+mod fencing;
 pub mod journal;
 pub mod lsb;
+pub mod metadata;
 pub mod ocf;
 pub mod outcome;
 mod prepare;
 pub mod processes;
 mod runner;
+pub mod stonith;
 mod supervise;
 mod surroundings;
+pub mod systemd;
+pub mod watch;
 
+pub use metadata::{MetadataError, metadata};
 pub use runner::{OpenError, Runner};
 pub use supervise::supervise;
 pub use surroundings::Surroundings;

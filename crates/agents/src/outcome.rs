@@ -56,7 +56,7 @@ fn with_last_words(sentence: String, finished: &Finished) -> String {
 
 /// What an exit code means for an agent's class and action.
 fn code_and_reason(call: &AgentCall, code: i32, finished: &Finished) -> (i32, String) {
-    if call.class == "lsb" {
+    if matches!(call.class.as_str(), "lsb" | "service") {
         let (mapped, meaning) = lsb::to_ocf(&call.action, code);
         let reason = match mapped {
             0 | 7 => String::new(),

@@ -3,6 +3,8 @@
 use quorate_core::event::{AgentCall, AgentResult};
 
 use crate::execute::Invocation;
+use crate::metadata::Description;
+use crate::stonith::{self, FencePlan, Kind};
 use crate::surroundings::Surroundings;
 use crate::{lsb, ocf, outcome};
 
@@ -10,6 +12,10 @@ use crate::{lsb, ocf, outcome};
 pub enum Prepared {
     /// A program under a supervisor.
     Program(Invocation),
+    /// A fence action: programs in turn, perhaps after a delay, perhaps tried again.
+    Fence(FencePlan),
+    /// A job for systemd.
+    Unit(String),
     /// Nothing is to be run.
     Done(AgentResult),
 }
@@ -21,7 +27,11 @@ fn is_plain_name(name: &str) -> bool {
 
 /// Decides what to run.
 #[must_use]
-pub fn prepare(surroundings: &Surroundings, call: &AgentCall) -> Prepared {
+pub fn prepare(
+    surroundings: &Surroundings,
+    call: &AgentCall,
+    agent: Option<&Description>,
+) -> Prepared {
     let provider = call.provider.as_deref().unwrap_or("heartbeat");
     let refuse = |reason: String| Prepared::Done(outcome::not_run(reason));
     match call.class.as_str() {
@@ -34,6 +44,29 @@ pub fn prepare(surroundings: &Surroundings, call: &AgentCall) -> Prepared {
             refuse(format!("`lsb:{}` is no init script's name", call.agent))
         }
         "lsb" => Prepared::Program(lsb::invocation(surroundings, call)),
+        "stonith" => {
+            let kind = Kind::of(&call.agent);
+            let (Kind::FenceAgent(name) | Kind::External(name) | Kind::Glue(name)) = kind;
+            if !is_plain_name(name) {
+                return refuse(format!("`stonith:{}` is no fence agent's name", call.agent));
+            }
+            match stonith::plan(surroundings, call, agent) {
+                Ok(plan) => Prepared::Fence(plan),
+                Err(reason) => refuse(reason),
+            }
+        }
+        "systemd" if !is_plain_name(&call.agent) => {
+            refuse(format!("`systemd:{}` is no unit's name", call.agent))
+        }
+        "systemd" => Prepared::Unit(call.agent.clone()),
+        // Whatever this machine's init calls it: a unit where systemd runs, else an init script.
+        "service" if !is_plain_name(&call.agent) => {
+            refuse(format!("`service:{}` is no service's name", call.agent))
+        }
+        "service" if std::path::Path::new("/run/systemd/system").is_dir() => {
+            Prepared::Unit(call.agent.clone())
+        }
+        "service" => Prepared::Program(lsb::invocation(surroundings, call)),
         other => refuse(format!("resources of class `{other}` are not supported")),
     }
 }

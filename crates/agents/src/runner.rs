@@ -1,25 +1,31 @@
 //! Runs what the core orders: each call journaled, supervised, killable, and found again after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quorate_core::event::{AgentCall, AgentResult, FoundRun};
+use quorate_core::event::{AgentCall, AgentResult, FoundRun, Outcome};
 use quorate_core::ids::RunId;
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::execute::{Ended, Finished, Invocation};
 use crate::journal::{self, Entry, RESULTS_KEPT_MAX, RunDirectory};
-use crate::outcome;
+use crate::metadata::{self, Description, Question};
 use crate::prepare::{Prepared, prepare};
-use crate::processes::ProcessId;
+use crate::processes::{self, ProcessId};
 use crate::surroundings::Surroundings;
+use crate::systemd::{self, Systemd};
+use crate::watch::Watcher;
+use crate::{digest, outcome};
 
 /// Found runs are numbered from here, so that they meet none of the core's own.
 const FOUND_RUNS_FROM: u64 = 1 << 63;
@@ -44,13 +50,18 @@ pub enum OpenError {
 }
 
 /// A run that is going on.
+#[derive(Default)]
 struct Active {
     control: Option<File>,
     killed: bool,
+    notify: Arc<Notify>,
 }
 
 struct Inner {
     surroundings: Surroundings,
+    systemd: Systemd,
+    watcher: Arc<Watcher>,
+    looked_for: Mutex<BTreeSet<String>>,
     session: String,
     active: Mutex<BTreeMap<RunId, Active>>,
     found: Mutex<BTreeMap<RunId, Entry>>,
@@ -87,6 +98,12 @@ impl Runner {
         }
         Ok(Self {
             inner: Arc::new(Inner {
+                systemd: Systemd::new(
+                    surroundings.system_bus.clone(),
+                    surroundings.unit_drop_ins.clone(),
+                ),
+                watcher: Watcher::new(surroundings.watched.clone()),
+                looked_for: Mutex::default(),
                 surroundings,
                 session,
                 active: Mutex::default(),
@@ -94,6 +111,15 @@ impl Runner {
                 kept: Mutex::default(),
             }),
         })
+    }
+
+    /// Names of resources one of whose processes has exited: their monitors are due now. To be taken once; what
+    /// an earlier session watched is watched from then on.
+    #[must_use]
+    pub fn exits(&self) -> Option<mpsc::Receiver<String>> {
+        let reports = self.inner.watcher.take_reports()?;
+        self.inner.watcher.resume();
+        Some(reports)
     }
 
     /// What earlier sessions of the daemon began in this boot: with a result, or still going on. Runs without
@@ -143,6 +169,11 @@ impl Runner {
         let Some(entry) = lock(&self.inner.found).remove(&run) else {
             return outcome::not_run("this run is not in the inventory");
         };
+        if entry.call.class == "stonith" {
+            // Of its steps only the present one is in the journal; all may be done again.
+            self.drop_unnamed(run, &entry).await;
+            return self.run(run, entry.call).await;
+        }
         let directory = entry.directory.clone();
         let job_was_put = directory.path().join("control").exists();
         if !job_was_put {
@@ -155,7 +186,7 @@ impl Runner {
             run,
             Active {
                 control,
-                killed: false,
+                ..Active::default()
             },
         );
         if let Some(supervisor) = supervisor_of(&directory).await {
@@ -163,7 +194,13 @@ impl Runner {
         }
         lock(&self.inner.active).remove(&run);
         let finished = directory.finished().unwrap_or_else(lost_supervisor);
-        let result = outcome::of(&entry.call, &finished);
+        let mut result = outcome::of(&entry.call, &finished);
+        let agent = self
+            .describe(&entry.call)
+            .answer(Duration::from_secs(1))
+            .await;
+        result.digests = agent.map(|agent| digest::of_call(&entry.call, &agent));
+        self.watch_after(&entry.call, &result, finished.left);
         self.keep(directory, &entry.call, &result);
         result
     }
@@ -180,29 +217,161 @@ impl Runner {
                 ));
             }
         };
-        lock(&self.inner.active).insert(
-            run,
-            Active {
-                control: None,
-                killed: false,
-            },
-        );
-        let result = match prepare(&self.inner.surroundings, &call) {
-            Prepared::Program(job) => {
-                let finished = self.supervise(run, &directory, &job).await;
-                outcome::of(&call, &finished)
+        lock(&self.inner.active).insert(run, Active::default());
+        if matches!(call.action.as_str(), "stop" | "demote" | "migrate_to") {
+            // Its processes may go now.
+            self.inner.watcher.forget(&call.resource);
+        }
+        let asked = self.describe(&call);
+        let (mut result, left) = if call.class == "stonith" {
+            // How a device is called depends on what it can do.
+            let agent = asked.answer(Duration::from_secs(10)).await;
+            self.carry_out(run, &directory, &call, agent.as_deref())
+                .await
+        } else {
+            let (mut result, left) = self.carry_out(run, &directory, &call, None).await;
+            if result.outcome != Outcome::NotRun {
+                let agent = asked.answer(Duration::from_secs(1)).await;
+                result.digests = agent.map(|agent| digest::of_call(&call, &agent));
             }
-            Prepared::Done(result) => result,
+            (result, left)
         };
+        result.exit_reason = outcome::bounded(&result.exit_reason);
+        self.watch_after(&call, &result, left);
         lock(&self.inner.active).remove(&run);
         self.keep(directory, &call, &result);
         result
+    }
+
+    async fn carry_out(
+        &self,
+        run: RunId,
+        directory: &RunDirectory,
+        call: &AgentCall,
+        agent: Option<&Description>,
+    ) -> (AgentResult, Vec<ProcessId>) {
+        match prepare(&self.inner.surroundings, call, agent) {
+            Prepared::Program(job) => {
+                let finished = self.supervise(run, directory, &job).await;
+                (outcome::of(call, &finished), finished.left)
+            }
+            Prepared::Fence(plan) => (self.fence(run, directory, call, &plan).await, Vec::new()),
+            Prepared::Unit(unit) => self.run_unit(run, call, &unit).await,
+            Prepared::Done(result) => (result, Vec::new()),
+        }
+    }
+
+    /// What the call's agent says of itself; from memory in all but the first call.
+    fn describe(&self, call: &AgentCall) -> Asked {
+        let surroundings = &self.inner.surroundings;
+        let (class, provider, agent) = (&call.class, call.provider.as_deref(), &call.agent);
+        if let Some(known) = metadata::describe_if_known(surroundings, class, provider, agent) {
+            return Asked::Known(known);
+        }
+        let question = Question::new(surroundings, class, provider, agent);
+        if question.job.is_none() {
+            return Asked::Known(question.understand(None));
+        }
+        let runner = self.clone();
+        Asked::Asking(tokio::spawn(async move { runner.ask(question).await }))
+    }
+
+    /// Asks an agent, supervised like any other call: one that hangs is killed with all it started.
+    async fn ask(&self, question: Question) -> Option<Arc<Description>> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let job = question.job.clone()?;
+        let name = format!("{}-metadata-{number:08x}", self.inner.session);
+        // Unnamed: a later session forgets it.
+        let call = AgentCall::default();
+        let directory = RunDirectory::begin(&self.inner.surroundings.runs, &name, &call).ok()?;
+        let control = directory.put_job(&job).ok()?;
+        let finished = self.supervise_put(&directory).await;
+        drop(control);
+        directory.remove();
+        question.understand(Some(finished))
+    }
+
+    /// A unit's job; killed means that it is no longer waited for.
+    async fn run_unit(
+        &self,
+        run: RunId,
+        call: &AgentCall,
+        unit: &str,
+    ) -> (AgentResult, Vec<ProcessId>) {
+        let result = tokio::select! {
+            result = self.inner.systemd.run(call) => result,
+            () = self.killed(run) => {
+                let mut result = outcome::not_run("no longer waited for, on request; systemd goes on with the job");
+                result.outcome = Outcome::TimedOut;
+                result
+            }
+        };
+        let mut left = Vec::new();
+        if call.action == "start" && result.outcome == Outcome::Exited(0) {
+            let state = self.inner.systemd.state(&systemd::unit_name(unit)).await;
+            left.extend(state.ok().and_then(|state| state.main_process));
+        }
+        (result, left)
+    }
+
+    /// Watches what the call left running.
+    fn watch_after(&self, call: &AgentCall, result: &AgentResult, mut left: Vec<ProcessId>) {
+        let is_running = matches!(result.outcome, Outcome::Exited(0 | 8));
+        if !is_running || call.class == "stonith" {
+            return;
+        }
+        let watcher = &self.inner.watcher;
+        match call.action.as_str() {
+            "start" | "migrate_from" => watcher.watch(&call.resource, left),
+            "promote" => {
+                left.extend(watcher.living(&call.resource));
+                watcher.watch(&call.resource, left);
+            }
+            // Started before our time, or by hand.
+            "monitor" if call.class == "ocf" && !watcher.is_watched(&call.resource) => {
+                self.look_for_processes(call);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks once for a resource's processes by their environment, and watches them.
+    fn look_for_processes(&self, call: &AgentCall) {
+        if !lock(&self.inner.looked_for).insert(call.resource.clone()) {
+            return;
+        }
+        let watcher = Arc::clone(&self.inner.watcher);
+        let (resource, instance) = (call.resource.clone(), call.instance.clone());
+        tokio::spawn(async move {
+            let looking = tokio::task::spawn_blocking(move || {
+                let all = processes::with_environment(&format!("OCF_RESOURCE_INSTANCE={instance}"));
+                // An agent that runs just now is a child of its supervisor; what a start left is of nobody.
+                let orphans = all.into_iter().filter(|stat| stat.parent == 1);
+                orphans.map(|stat| stat.id).collect::<Vec<_>>()
+            });
+            let found = looking.await.unwrap_or_default();
+            if !found.is_empty() && !watcher.is_watched(&resource) {
+                watcher.watch(&resource, found);
+            }
+        });
+    }
+
+    /// Returns when the run is to be killed.
+    pub(crate) async fn killed(&self, run: RunId) {
+        let notify = match lock(&self.inner.active).get(&run) {
+            Some(active) if !active.killed => Arc::clone(&active.notify),
+            _ => return,
+        };
+        notify.notified().await;
     }
 
     /// Kills a run with all it has started; `run` then returns. A run that ended is left alone.
     pub fn kill(&self, run: RunId) {
         if let Some(active) = lock(&self.inner.active).get_mut(&run) {
             active.killed = true;
+            // Kept for whoever begins to wait a moment later.
+            active.notify.notify_one();
             if let Some(control) = &mut active.control {
                 // Full or not, one byte is enough, and an earlier one does the same.
                 let _ = control.write(b"k");
@@ -211,14 +380,16 @@ impl Runner {
     }
 
     /// Runs one program under a supervisor of its own.
-    async fn supervise(&self, run: RunId, directory: &RunDirectory, job: &Invocation) -> Finished {
+    pub(crate) async fn supervise(
+        &self,
+        run: RunId,
+        directory: &RunDirectory,
+        job: &Invocation,
+    ) -> Finished {
         match directory.put_job(job) {
             Ok(control) => {
                 let mut active = lock(&self.inner.active);
-                let entry = active.entry(run).or_insert(Active {
-                    control: None,
-                    killed: false,
-                });
+                let entry = active.entry(run).or_insert(Active::default());
                 entry.control = Some(control);
                 if entry.killed {
                     return ended(Ended::Cancelled);
@@ -230,6 +401,11 @@ impl Runner {
                 )));
             }
         }
+        self.supervise_put(directory).await
+    }
+
+    /// Runs the job that was put into the directory.
+    async fn supervise_put(&self, directory: &RunDirectory) -> Finished {
         let (program, arguments) = self
             .inner
             .surroundings
@@ -272,7 +448,23 @@ impl Runner {
     }
 }
 
-fn ended(ended: Ended) -> Finished {
+/// What an agent says of itself, known or being asked for.
+enum Asked {
+    Known(Option<Arc<Description>>),
+    Asking(JoinHandle<Option<Arc<Description>>>),
+}
+
+impl Asked {
+    /// The answer, if it comes in time.
+    async fn answer(self, within: Duration) -> Option<Arc<Description>> {
+        match self {
+            Self::Known(known) => known,
+            Self::Asking(asking) => tokio::time::timeout(within, asking).await.ok()?.ok()?,
+        }
+    }
+}
+
+pub(crate) fn ended(ended: Ended) -> Finished {
     Finished {
         ended,
         stdout: String::new(),

@@ -20,8 +20,12 @@ pub struct Surroundings {
     pub runs: PathBuf,
     /// Program and first arguments of the supervisor; the journal directory of the run is added.
     pub supervisor: Vec<OsString>,
+    /// What is watched, for the next session of the daemon: on a tmpfs.
+    pub watched: PathBuf,
     /// Drop-ins for units that the cluster manages: on a tmpfs.
     pub unit_drop_ins: PathBuf,
+    /// D-Bus address of systemd, where it is not the system bus.
+    pub system_bus: Option<String>,
 }
 
 impl Default for Surroundings {
@@ -35,7 +39,9 @@ impl Default for Surroundings {
             runs: "/run/quorate/runs".into(),
             // The running binary itself, even after a package upgrade has replaced its file.
             supervisor: vec!["/proc/self/exe".into(), "agent-supervise".into()],
+            watched: "/run/quorate/watched".into(),
             unit_drop_ins: "/run/systemd/system".into(),
+            system_bus: None,
         }
     }
 }

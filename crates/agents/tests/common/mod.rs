@@ -70,7 +70,11 @@ impl Bench {
         fs::write(self.path(name), "").expect("touch");
     }
 
+    /// Adds an agent. A shell script is given metadata, as every agent has.
     pub fn agent(&self, name: &str, script: &str) {
+        let metadata =
+            "#!/bin/sh\ntest \"$1\" = meta-data && echo '<resource-agent name=\"x\"/>' && exit 0\n";
+        let script = script.replacen("#!/bin/sh\n", metadata, 1);
         fs::write(self.path("ocf/resource.d/test").join(name), script).expect("write the agent");
         self.set_mode(name, 0o755);
     }

@@ -1,0 +1,173 @@
+//! Watches what a start left running: when a process exits, the resource's monitor is due at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::processes::{self, ProcessId};
+use crate::runner::wait_for_exit;
+
+/// Processes of one resource that are watched at most; the oldest ones are those that matter.
+const PROCESSES_MAX: usize = 64;
+
+/// Reports that nobody has taken yet; more would say nothing new.
+const REPORTS_MAX: usize = 256;
+
+/// The longest pause between two reports on one resource whose processes come and go in normal life.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Watches processes by resource.
+pub struct Watcher {
+    directory: PathBuf,
+    watched: Mutex<BTreeMap<String, AbortHandle>>,
+    report: mpsc::Sender<String>,
+    reports: Mutex<Option<mpsc::Receiver<String>>>,
+}
+
+/// What is remembered on tmpfs for the next session of the daemon.
+#[derive(minicbor::Encode, minicbor::Decode)]
+struct Remembered {
+    #[n(0)]
+    resource: String,
+    #[n(1)]
+    processes: Vec<ProcessId>,
+}
+
+impl Watcher {
+    /// Remembers in `directory`, on a tmpfs.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Arc<Self> {
+        let (report, reports) = mpsc::channel(REPORTS_MAX);
+        Arc::new(Self {
+            directory,
+            watched: Mutex::default(),
+            report,
+            reports: Mutex::new(Some(reports)),
+        })
+    }
+
+    /// Names of resources one of whose processes exited. The first caller gets it.
+    #[must_use]
+    pub fn take_reports(&self) -> Option<mpsc::Receiver<String>> {
+        self.reports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Goes on watching what the last session of the daemon watched.
+    pub fn resume(&self) {
+        let Ok(listing) = std::fs::read_dir(&self.directory) else {
+            return;
+        };
+        for file in listing.flatten() {
+            let remembered = std::fs::read(file.path()).ok();
+            let remembered =
+                remembered.and_then(|bytes| minicbor::decode::<Remembered>(&bytes).ok());
+            match remembered {
+                Some(all) => self.watch(&all.resource, all.processes),
+                // Half written, or of another version: the first monitor finds the processes again.
+                None => drop(std::fs::remove_file(file.path())),
+            }
+        }
+    }
+
+    /// Whether something of this resource is watched.
+    #[must_use]
+    pub fn is_watched(&self, resource: &str) -> bool {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched
+            .get(resource)
+            .is_some_and(|task| !task.is_finished())
+    }
+
+    /// Those of the resource's watched processes that live.
+    #[must_use]
+    pub fn living(&self, resource: &str) -> Vec<ProcessId> {
+        let bytes = std::fs::read(file_of(&self.directory, resource)).unwrap_or_default();
+        let mut all = minicbor::decode::<Remembered>(&bytes)
+            .map(|all| all.processes)
+            .unwrap_or_default();
+        all.retain(|process| process.is_alive());
+        all
+    }
+
+    /// Watches these processes of the resource, in place of those before.
+    pub fn watch(&self, resource: &str, mut processes: Vec<ProcessId>) {
+        processes.sort_by_key(|process| process.start_ticks);
+        processes.truncate(PROCESSES_MAX);
+        self.forget(resource);
+        if processes.is_empty() {
+            return;
+        }
+        let remembered = Remembered {
+            resource: resource.to_owned(),
+            processes: processes.clone(),
+        };
+        let _ = std::fs::create_dir_all(&self.directory);
+        // Only a restarted daemon misses it, until the next monitor.
+        let _ = std::fs::write(
+            file_of(&self.directory, resource),
+            minicbor::to_vec(&remembered).expect("writing to a Vec cannot fail"),
+        );
+        let task = tokio::spawn(follow(resource.to_owned(), processes, self.report.clone()));
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = watched.insert(resource.to_owned(), task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Stops watching (the resource is being stopped: its processes may go).
+    pub fn forget(&self, resource: &str) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = watched.remove(resource) {
+            task.abort();
+        }
+        // It is not there if nothing was watched.
+        let _ = std::fs::remove_file(file_of(&self.directory, resource));
+    }
+}
+
+fn file_of(directory: &Path, resource: &str) -> PathBuf {
+    directory.join(resource.replace('/', "_"))
+}
+
+/// Reports each exit at once, but a resource that lives on in spite of it ever more rarely.
+async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sender<String>) {
+    let mut living = processes.clone();
+    let mut waits = JoinSet::new();
+    let wait = |waits: &mut JoinSet<ProcessId>, process: ProcessId| {
+        waits.spawn(async move {
+            wait_for_exit(process).await;
+            process
+        });
+    };
+    for process in processes {
+        wait(&mut waits, process);
+    }
+    let mut pause = Duration::ZERO;
+    let mut not_before = Instant::now();
+    while let Some(ended) = waits.join_next().await {
+        let Ok(ended) = ended else { continue };
+        living.retain(|process| *process != ended);
+        tokio::time::sleep_until(not_before).await;
+        if report.send(resource.clone()).await.is_err() {
+            return;
+        }
+        // What lives on may have put another in its place (a `safe` script).
+        let roots: Vec<i32> = living.iter().map(|process| process.pid).collect();
+        for new in processes::descendants(&roots) {
+            if living.len() < PROCESSES_MAX && !living.contains(&new.id) {
+                living.push(new.id);
+                wait(&mut waits, new.id);
+            }
+        }
+        pause = (pause * 2).clamp(Duration::from_secs(1), PAUSE_MAX);
+        not_before = Instant::now() + pause;
+    }
+}
