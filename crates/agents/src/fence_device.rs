@@ -197,9 +197,9 @@ fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
                     Some(other)
                 };
                 if in_value {
-                    value.extend(taken)
+                    value.extend(taken);
                 } else {
-                    name.extend(taken)
+                    name.extend(taken);
                 }
             }
         }

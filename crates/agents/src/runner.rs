@@ -389,7 +389,7 @@ impl Runner {
         match directory.put_job(job) {
             Ok(control) => {
                 let mut active = lock(&self.inner.active);
-                let entry = active.entry(run).or_insert(Active::default());
+                let entry = active.entry(run).or_default();
                 entry.control = Some(control);
                 if entry.killed {
                     return ended(Ended::Cancelled);

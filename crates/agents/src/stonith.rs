@@ -4,7 +4,7 @@
 //! * `external/*`: plugins of cluster-glue; an action as argument, parameters in the environment.
 //! * anything else: a compiled plugin of cluster-glue, through its `stonith` command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quorate_core::event::AgentCall;
 
@@ -157,7 +157,7 @@ fn needs_target(call: &AgentCall) -> Result<&str, String> {
         })
 }
 
-fn job(program: PathBuf, arguments: Vec<String>, environment: Vec<(String, String)>) -> Invocation {
+fn job(program: &Path, arguments: Vec<String>, environment: Vec<(String, String)>) -> Invocation {
     Invocation {
         program: program.to_string_lossy().into_owned(),
         arguments,
@@ -193,7 +193,7 @@ fn fence_agent_steps(
         job: Invocation {
             input: fence_agent_input(call, device, agent, &device.action(action)),
             ..job(
-                Kind::of(&call.agent).program(surroundings),
+                &Kind::of(&call.agent).program(surroundings),
                 Vec::new(),
                 surroundings.base_environment(),
             )
@@ -306,7 +306,7 @@ fn external_steps(
     environment.extend(own_parameters(call).cloned());
     let program = Kind::External(name).program(surroundings);
     Ok(vec![Step {
-        job: job(program, arguments, environment),
+        job: job(&program, arguments, environment),
         reading: Reading::Success,
         is_required: true,
     }])
@@ -335,7 +335,7 @@ fn glue_steps(
     environment.extend(own_parameters(call).cloned());
     let program = Kind::Glue(name).program(surroundings);
     Ok(vec![Step {
-        job: job(program, arguments, environment),
+        job: job(&program, arguments, environment),
         reading: Reading::Success,
         is_required: true,
     }])
@@ -374,7 +374,7 @@ fn ipmitool_step(surroundings: &Surroundings, call: &AgentCall) -> Result<Step, 
     arguments.extend(["power".to_owned(), "status".to_owned()]);
     let program = value("ipmitool").unwrap_or("/usr/bin/ipmitool");
     Ok(Step {
-        job: job(program.into(), arguments, environment),
+        job: job(program.as_ref(), arguments, environment),
         reading: Reading::Ipmitool,
         is_required: true,
     })
