@@ -1,6 +1,8 @@
-//! What the README's commands call: `cargo xtask sim`, ...
+//! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
+mod install;
 mod sim;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -10,12 +12,45 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// All tests; installs what they need first (as root).
+    Test,
+    /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
+    Verify,
+    /// Installs the Debian packages that the demo and the tests need.
+    Install {
+        /// Also those of the comparison with the peer.
+        #[arg(long)]
+        peer: bool,
+    },
     /// Whole clusters under deterministic simulation.
     Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
+    // Wherever in the workspace it was called from.
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    if let Err(error) = std::env::set_current_dir(root) {
+        eprintln!("error: cannot enter {root}: {error}");
+        return ExitCode::FAILURE;
+    }
     match Task::parse() {
+        Task::Test => verify::test(),
+        Task::Verify => verify::verify(),
+        Task::Install { peer } => install(peer),
         Task::Sim(sim) => sim.run(),
+    }
+}
+
+fn install(peer: bool) -> ExitCode {
+    let mut packages = install::PACKAGES.to_vec();
+    if peer {
+        packages.extend(install::PEER_PACKAGES);
+    }
+    match install::ensure(&packages) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
     }
 }
