@@ -4,6 +4,7 @@
 //! gives an equal plan, whatever the order of elements whose order has no meaning.
 #![forbid(unsafe_code)]
 
+mod basic;
 pub mod budget;
 pub mod plan;
 
@@ -18,6 +19,6 @@ pub struct Options {
 
 /// Decides what has to happen.
 #[must_use]
-pub fn schedule(_cib: &Cib, _options: &Options) -> plan::Plan {
-    plan::Plan::default()
+pub fn schedule(cib: &Cib, _options: &Options) -> plan::Plan {
+    basic::schedule(cib)
 }
