@@ -2,7 +2,10 @@
 //!
 //! They are not part of the source tree: the tests look for them beside the workspace and say so when absent.
 
-#![allow(clippy::disallowed_methods, reason = "a test reads files that are not part of the source tree")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test reads files that are not part of the source tree"
+)]
 
 use quorate_model::cib::{Constraint, Resource};
 use quorate_model::crm::parse;

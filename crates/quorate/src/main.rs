@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod context;
 mod error;
+mod facts;
 mod tools;
 
 use std::process::ExitCode;

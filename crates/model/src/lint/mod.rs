@@ -17,7 +17,7 @@ pub use view::agent_name;
 
 use crate::cib::Configuration;
 use crate::crm::{Document, Spans};
-use crate::diag::{Diagnostic, Severity, Span};
+use crate::diag::{Code, Diagnostic, Severity, Span};
 use view::View;
 
 /// All findings about a configuration; with its document they have places.
@@ -44,7 +44,20 @@ pub fn lint(
     linter.agents();
     linter.structure();
     linter.hosts();
+    let is_elsewhere = linter.is_elsewhere();
     let mut found = linter.found;
+    if is_elsewhere {
+        // On a host that will not run any of it, what is missing there is worth knowing, no more.
+        for diagnostic in &mut found {
+            let is_local = matches!(
+                diagnostic.code,
+                Code::MissingAgent | Code::MissingProgram | Code::StartedByInit | Code::AppArmor
+            );
+            if is_local && diagnostic.severity == Severity::Error {
+                diagnostic.severity = Severity::Warning;
+            }
+        }
+    }
     found.sort_by_key(|d| {
         (
             d.span.map_or(usize::MAX, |span| span.start),
@@ -82,6 +95,19 @@ struct Linter<'a> {
 impl<'a> Linter<'a> {
     fn push(&mut self, diagnostic: Diagnostic) {
         self.found.push(diagnostic);
+    }
+
+    /// The facts are of hosts that are not nodes of this configuration.
+    fn is_elsewhere(&self) -> bool {
+        let nodes = &self.configuration.nodes;
+        let is_node = |name: &str| {
+            nodes
+                .iter()
+                .any(|node| node.uname.eq_ignore_ascii_case(name))
+        };
+        !self.facts.hosts.is_empty()
+            && !nodes.is_empty()
+            && !self.facts.hosts.iter().any(|host| is_node(&host.node))
     }
 
     /// The end of the text, to add statements at.

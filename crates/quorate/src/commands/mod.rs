@@ -37,6 +37,8 @@ verbs! {
     Join => join;
     /// Run the daemon of this node.
     Run => run;
+    /// Find what is wrong with a configuration before anything runs by it.
+    Check => check;
     /// Take this node out of its cluster.
     Leave => leave;
     /// Take another node out of the cluster.
