@@ -63,6 +63,9 @@ pub enum Ended {
     /// It could not be started: why.
     #[n(4)]
     NotRun(#[n(0)] String),
+    /// Its supervisor was killed: nobody knows.
+    #[n(5)]
+    Lost,
 }
 
 /// All that is known of a program that ended.

@@ -66,13 +66,14 @@ impl<'a> Device<'a> {
             .unwrap_or(otherwise)
     }
 
-    /// How often this action is tried (`pcmk_off_retries`, 2 if not given).
+    /// How often this action is tried (`pcmk_off_retries`). Once if nothing is given: whoever coordinates a
+    /// fencing counts the attempts over all devices.
     #[must_use]
     pub fn attempts(&self, action: &str) -> u32 {
         let given = self
             .of_action(action, "retries")
             .and_then(|text| text.trim().parse().ok());
-        given.unwrap_or(2).clamp(1, 100)
+        given.unwrap_or(1).clamp(1, 100)
     }
 
     /// Milliseconds to wait before this target is fenced, at least and at most (`pcmk_delay_base`, which may be
@@ -271,7 +272,7 @@ mod tests {
         assert_eq!(device.action("reboot"), "off");
         assert_eq!(device.timeout_ms("off", 1), 90_000);
         assert_eq!(device.timeout_ms("on", 1), 1);
-        assert_eq!((device.attempts("status"), device.attempts("off")), (5, 2));
+        assert_eq!((device.attempts("status"), device.attempts("off")), (5, 1));
     }
 
     #[test]

@@ -349,6 +349,7 @@ fn answer(name: &str, finished: Finished) -> Result<String, MetadataError> {
             format!("it did not answer within {} s", TIMEOUT_MS / 1000)
         }
         Ended::NotRun(why) => why,
+        Ended::Lost => "its supervisor was killed".to_owned(),
     };
     Err(MetadataError::Failed {
         agent: name.to_owned(),

@@ -125,6 +125,10 @@ pub fn of(call: &AgentCall, finished: &Finished) -> AgentResult {
             format!("{what} was killed on request after {after}"),
         ),
         Ended::NotRun(why) => (Outcome::NotRun, why.clone()),
+        Ended::Lost => (
+            Outcome::Lost,
+            format!("{what}: the agent's supervisor was killed, so that nobody knows how it ended"),
+        ),
     };
     AgentResult {
         outcome,

@@ -478,10 +478,7 @@ pub(crate) fn ended(ended: Ended) -> Finished {
 
 /// The supervisor is gone without a word: somebody killed it. What the agent did is unknown.
 fn lost_supervisor() -> Finished {
-    let mut finished = ended(Ended::Exited(1));
-    finished.exit_reason =
-        Some("the agent's supervisor was killed: what became of the action is unknown".into());
-    finished
+    ended(Ended::Lost)
 }
 
 /// The supervisor of a run that an earlier session was just starting, perhaps.

@@ -157,6 +157,13 @@ fn needs_target(call: &AgentCall) -> Result<&str, String> {
         })
 }
 
+/// What the device calls the target; looked up before, it stands in `port`.
+fn plug_of(call: &AgentCall, device: &Device<'_>) -> Result<String, String> {
+    let target = needs_target(call)?;
+    let port = call.parameters.iter().find(|(name, _)| name == "port");
+    Ok(port.map_or_else(|| device.plug(target), |(_, port)| port.clone()))
+}
+
 fn job(program: &Path, arguments: Vec<String>, environment: Vec<(String, String)>) -> Invocation {
     Invocation {
         program: program.to_string_lossy().into_owned(),
@@ -245,25 +252,22 @@ fn fence_agent_input(
     action: &str,
 ) -> String {
     let mut lines = vec![format!("action={action}")];
-    let mut plug_argument = None;
+    let value_of = |name: &str| call.parameters.iter().find(|(known, _)| known == name);
+    // What is given stands, as with Pacemaker: a device for one plug, or a plug that was looked up before.
+    let is_fixed = ["plug", "port"]
+        .iter()
+        .filter_map(|name| value_of(name))
+        .any(|(_, value)| value != "dynamic");
     if let Some(target) = &call.target {
         lines.push(format!("nodename={target}"));
-        plug_argument = device.plug_argument(agent);
-    }
-    for (name, value) in own_parameters(call) {
-        let replaced = plug_argument.as_deref() == Some(name) && value == "dynamic";
-        if name != "action" && name != "option" && !replaced {
-            lines.push(format!("{name}={value}"));
+        if let Some(argument) = device.plug_argument(agent).filter(|_| !is_fixed) {
+            lines.push(format!("{argument}={}", device.plug(target)));
         }
     }
-    if let (Some(argument), Some(target)) = (plug_argument, &call.target) {
-        // What the configuration fixes stands, as with Pacemaker: a device for one plug.
-        let fixed = call
-            .parameters
-            .iter()
-            .any(|(name, value)| *name == argument && value != "dynamic");
-        if !fixed {
-            lines.push(format!("{argument}={}", device.plug(target)));
+    for (name, value) in own_parameters(call) {
+        let is_replaced = matches!(name.as_str(), "plug" | "port") && value == "dynamic";
+        if name != "action" && name != "option" && !is_replaced {
+            lines.push(format!("{name}={value}"));
         }
     }
     lines.join("\n") + "\n"
@@ -300,7 +304,7 @@ fn external_steps(
     let (action, wants_target) = glue_action(call, device)?;
     let mut arguments = vec![action];
     if wants_target {
-        arguments.push(device.plug(needs_target(call)?));
+        arguments.push(plug_of(call, device)?);
     }
     let mut environment = glue_environment(surroundings);
     environment.extend(own_parameters(call).cloned());
@@ -326,8 +330,7 @@ fn glue_steps(
     let (action, wants_target) = glue_action(call, device)?;
     let mut arguments: Vec<String> = ["-t", name, "-E"].map(str::to_owned).to_vec();
     if wants_target {
-        let target = device.plug(needs_target(call)?);
-        arguments.extend(["-T".to_owned(), action, target]);
+        arguments.extend(["-T".to_owned(), action, plug_of(call, device)?]);
     } else {
         arguments.push(if action == "gethosts" { "-l" } else { "-S" }.to_owned());
     }

@@ -21,6 +21,9 @@ const REPORTS_MAX: usize = 256;
 /// The longest pause between two reports on one resource whose processes come and go in normal life.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// How long the parent of a dead process is given to wait for it.
+const REAPED_WITHIN: Duration = Duration::from_millis(100);
+
 /// Watches processes by resource.
 pub struct Watcher {
     directory: PathBuf,
@@ -137,6 +140,16 @@ fn file_of(directory: &Path, resource: &str) -> PathBuf {
     directory.join(resource.replace('/', "_"))
 }
 
+/// A dead process that its parent has not waited for still answers `kill -0`, by which many agents judge.
+async fn wait_until_reaped(process: ProcessId) {
+    let began = Instant::now();
+    while began.elapsed() < REAPED_WITHIN
+        && processes::stat(process.pid).is_some_and(|stat| stat.id == process)
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// Reports each exit at once, but a resource that lives on in spite of it ever more rarely.
 async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sender<String>) {
     let mut living = processes.clone();
@@ -144,6 +157,7 @@ async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sende
     let wait = |waits: &mut JoinSet<ProcessId>, process: ProcessId| {
         waits.spawn(async move {
             wait_for_exit(process).await;
+            wait_until_reaped(process).await;
             process
         });
     };

@@ -172,6 +172,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
     }
     // The first event of all.
     let _ = events.send(Event::Inventory(found));
+    report_exits(&work, &agents, events.clone());
     let mut shell = Shell {
         hub,
         links: links.handle().clone(),
@@ -265,10 +266,26 @@ fn runtime(name: &str, urgent: bool) -> Result<Runtime, DaemonError> {
     builder.build().map_err(DaemonError::system("a thread"))
 }
 
+/// Processes that starts left behind: when one exits, its resource's monitor is due.
+fn report_exits(work: &Runtime, agents: &quorate_agents::Runner, events: Sender<Event>) {
+    let _inside = work.enter();
+    let Some(mut exits) = agents.exits() else {
+        return;
+    };
+    work.spawn(async move {
+        while let Some(resource) = exits.recv().await {
+            if events.send(Event::ProcessExited { resource }).is_err() {
+                return;
+            }
+        }
+    });
+}
+
 fn open_agents(options: &DaemonOptions) -> Result<quorate_agents::Runner, DaemonError> {
     let surroundings = quorate_agents::Surroundings {
         tools: Some(options.paths.tools()),
         runs: options.paths.runs(),
+        watched: options.paths.runs().with_file_name("watched"),
         supervisor: options.supervisor.clone(),
         ..quorate_agents::Surroundings::default()
     };

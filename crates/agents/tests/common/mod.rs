@@ -45,6 +45,7 @@ impl Bench {
         fs::create_dir_all(directory.join("ocf/resource.d/test")).expect("bench directory");
         let mut surroundings = Surroundings {
             runs: directory.join("runs"),
+            watched: directory.join("watched"),
             supervisor: vec![env!("CARGO_BIN_EXE_quorate-agent-supervise").into()],
             ..Surroundings::default()
         };
