@@ -1,0 +1,753 @@
+//! Applying an entry to the replicated state: deterministic, total, without side effects.
+//!
+//! An entry that does not fit the state (another revision, an older term, another boot) changes nothing but
+//! the index; that is decided here, by the log's order, and nowhere else.
+
+use crate::entry::{AttributeChange, Entry, FailureWeight, Intent, Report};
+use crate::event::Outcome;
+use crate::engine;
+use crate::ids::{Incarnation, Lineage, LogIndex, NodeName, RaftId, Term};
+use crate::start::{Founder, Genesis};
+use crate::state::{
+    CHANGES_MAX, Certificate, ChangeRecord, ClusterState, FENCING_HISTORY_MAX, FenceOutcome,
+    FenceRecord, Holder, INCIDENTS_MAX, Incident, LEDGER_MAX, Member, MemberRole, NodeStatus,
+    OpRecord, Presence, RECENT_MAX, TOKENS_MAX, TransitionRecord,
+};
+
+/// What an entry changed, for those who wait for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The configuration or the moves.
+    Configuration,
+    /// Members came, went or changed their part.
+    Members,
+    /// A node's presence.
+    Node(NodeName),
+    /// These intents stand.
+    Intents(Vec<String>),
+    /// Intents of an older term: they do not stand.
+    IntentsVoid(Vec<String>),
+    /// Results of a node's session are in, up to this report.
+    Results(NodeName, Incarnation, u64),
+    /// An attribute, a ticket, the history.
+    Status,
+    /// A fencing ended.
+    Fencing(NodeName),
+    /// Bookkeeping: nothing to be decided anew.
+    Record,
+    /// The entry did not fit and changed nothing: why.
+    Void(String),
+}
+
+/// Applies one entry's bytes. `term` is the entry's own.
+pub fn apply(state: &mut ClusterState, index: LogIndex, term: Term, bytes: &[u8]) -> Vec<Change> {
+    if index <= state.applied {
+        return Vec::new();
+    }
+    state.applied = index;
+    match Entry::decode(bytes) {
+        Ok(entry) => apply_entry(state, index, term, entry),
+        Err(error) => {
+            state.broken = Some(format!("log entry {index} cannot be decoded: {error}"));
+            vec![Change::Record]
+        }
+    }
+}
+
+fn apply_entry(state: &mut ClusterState, index: LogIndex, term: Term, entry: Entry) -> Vec<Change> {
+    match entry {
+        Entry::Configure {
+            text,
+            based_on,
+            who,
+            wall_ms,
+        } => configure(state, index, text, based_on, who, wall_ms),
+        Entry::NodeUp {
+            node,
+            incarnation,
+            watchdog_ms,
+            wall_ms,
+        } => node_up(state, node, incarnation, watchdog_ms, wall_ms),
+        Entry::NodeLost {
+            node,
+            incarnation,
+            reason,
+            wall_ms,
+        } => node_lost(state, node, incarnation, reason, wall_ms),
+        Entry::NodeLeft {
+            node,
+            incarnation,
+            wall_ms,
+        } => node_left(state, node, incarnation, wall_ms),
+        Entry::NodeExpired {
+            node,
+            boot,
+            wall_ms,
+        } => {
+            let status = state.nodes.entry(node.clone()).or_default();
+            if status.incarnation.boot != boot || status.presence != Presence::Lost {
+                return void("the node is no longer lost");
+            }
+            status.presence = Presence::Expired;
+            status.since_wall_ms = wall_ms;
+            forget_life(state, &node);
+            vec![Change::Node(node)]
+        }
+        Entry::Fencing(record) => fencing(state, record),
+        Entry::Intents {
+            term: of,
+            intents,
+        } => intents_stand(state, index, term, of, intents),
+        Entry::Results {
+            node,
+            incarnation,
+            reports,
+        } => results(state, node, incarnation, reports),
+        Entry::Attributes {
+            changes,
+            who,
+            what,
+            wall_ms,
+        } => {
+            for change in changes {
+                attribute(state, change);
+            }
+            note(state, index, who, what, wall_ms);
+            vec![Change::Status]
+        }
+        Entry::Forget { what, who, wall_ms } => forget(state, index, &what, who, wall_ms),
+        Entry::Moves {
+            changes,
+            who,
+            wall_ms,
+        } => {
+            for (id, change) in changes {
+                let what = match change {
+                    Some(record) => {
+                        let what = format!("{id}: {} for {}", record.score, record.node);
+                        state.moves.insert(id, record);
+                        what
+                    }
+                    None => {
+                        state.moves.remove(&id);
+                        format!("{id} taken back")
+                    }
+                };
+                note(state, index, who.clone(), what, wall_ms);
+            }
+            vec![Change::Configuration]
+        }
+        Entry::Ticket {
+            ticket,
+            is_granted,
+            who,
+            wall_ms,
+        } => {
+            let record = state.tickets.entry(ticket.clone()).or_default();
+            record.granted = is_granted;
+            if is_granted {
+                record.last_granted = Some(wall_ms / 1_000);
+            }
+            let verb = if is_granted { "granted" } else { "revoked" };
+            note(state, index, who, format!("ticket {ticket} {verb}"), wall_ms);
+            vec![Change::Status]
+        }
+        Entry::Token {
+            hash,
+            expires_wall_ms,
+            wall_ms,
+        } => {
+            state.tokens.retain(|_, end| *end > wall_ms);
+            if state.tokens.len() >= TOKENS_MAX {
+                return void("too many open join tokens");
+            }
+            state.tokens.insert(hash, expires_wall_ms);
+            vec![Change::Record]
+        }
+        Entry::Admit {
+            node,
+            token_hash,
+            wall_ms,
+        } => admit(state, &node, &token_hash, wall_ms),
+        Entry::Transition(record) => transition(state, record),
+        Entry::Incident(incident) => note_incident(state, incident),
+    }
+}
+
+fn void(why: &str) -> Vec<Change> {
+    vec![Change::Void(why.to_owned())]
+}
+
+/// The state a cluster begins with; every founder derives the same.
+#[must_use]
+pub fn genesis(cluster: &str, lineage: Lineage, genesis: &Genesis) -> ClusterState {
+    let mut state = ClusterState {
+        cluster: cluster.to_owned(),
+        lineage,
+        ..ClusterState::default()
+    };
+    state.document.text.clone_from(&genesis.configuration);
+    state.document.revision = 1;
+    state.document.who = "init".to_owned();
+    state.configuration = crate::document::derive(&state.document.text);
+    state.next_transition = 1;
+    for founder in &genesis.founders {
+        state.members.insert(
+            founder.name.clone(),
+            Member {
+                raft_id: founder.raft_id,
+                role: MemberRole::Voter,
+                addresses: founder.addresses.clone(),
+                fingerprint: founder.fingerprint.clone(),
+                is_witness: founder.is_witness,
+                joined_wall_ms: 0,
+            },
+        );
+        state.nodes.entry(founder.name.clone()).or_default();
+    }
+    state
+}
+
+fn note(state: &mut ClusterState, index: LogIndex, who: String, what: String, wall_ms: i64) {
+    if what.is_empty() {
+        return;
+    }
+    if state.changes.len() >= CHANGES_MAX {
+        state.changes.pop_front();
+    }
+    state.changes.push_back(ChangeRecord {
+        who,
+        what,
+        wall_ms,
+        index,
+    });
+}
+
+fn configure(
+    state: &mut ClusterState,
+    index: LogIndex,
+    text: String,
+    based_on: u64,
+    who: String,
+    wall_ms: i64,
+) -> Vec<Change> {
+    if based_on != state.document.revision {
+        return void("the configuration has changed since");
+    }
+    state.configuration = crate::document::derive(&text);
+    state.document.text = text;
+    state.document.revision += 1;
+    state.document.who.clone_from(&who);
+    state.document.wall_ms = wall_ms;
+    let what = format!("configuration, revision {}", state.document.revision);
+    note(state, index, who, what, wall_ms);
+    vec![Change::Configuration]
+}
+
+/// What a node's life leaves behind goes with it: history, transient attributes, holders.
+fn forget_life(state: &mut ClusterState, node: &NodeName) {
+    if let Some(status) = state.nodes.get_mut(node) {
+        status.resources.clear();
+        status.transient.clear();
+        status.has_history = false;
+        status.recent.clear();
+        status.watchdog_ms = None;
+    }
+    release(state, node);
+}
+
+fn release(state: &mut ClusterState, node: &NodeName) {
+    state.holders.retain(|_, nodes| {
+        nodes.remove(node);
+        !nodes.is_empty()
+    });
+}
+
+fn node_up(
+    state: &mut ClusterState,
+    node: NodeName,
+    incarnation: Incarnation,
+    watchdog_ms: Option<u64>,
+    wall_ms: i64,
+) -> Vec<Change> {
+    if !state.members.contains_key(&node) {
+        return void("the node is no member");
+    }
+    let status = state.nodes.entry(node.clone()).or_default();
+    let is_dead = |certificate: &Certificate| certificate.boot == incarnation.boot;
+    if status.certificate.as_ref().is_some_and(is_dead) {
+        return void("this boot of the node was fenced");
+    }
+    if status.incarnation.boot != incarnation.boot {
+        forget_life(state, &node);
+    }
+    let status = state.nodes.entry(node.clone()).or_default();
+    status.incarnation = incarnation;
+    status.presence = Presence::Online;
+    status.since_wall_ms = wall_ms;
+    status.reason = "joined".to_owned();
+    status.has_history = true;
+    status.fence_failures = 0;
+    status.watchdog_ms = watchdog_ms;
+    status.transient.remove("shutdown");
+    vec![Change::Node(node)]
+}
+
+fn node_lost(
+    state: &mut ClusterState,
+    node: NodeName,
+    incarnation: Incarnation,
+    reason: String,
+    wall_ms: i64,
+) -> Vec<Change> {
+    let Some(status) = state.nodes.get_mut(&node) else {
+        return void("the node is not known");
+    };
+    if status.incarnation != incarnation {
+        return void("the node lives another life");
+    }
+    if status.presence == Presence::Lost {
+        return void("the node is lost already");
+    }
+    status.presence = Presence::Lost;
+    status.since_wall_ms = wall_ms;
+    status.reason = reason;
+    status.fence_failures = 0;
+    vec![Change::Node(node)]
+}
+
+fn node_left(
+    state: &mut ClusterState,
+    node: NodeName,
+    incarnation: Incarnation,
+    wall_ms: i64,
+) -> Vec<Change> {
+    let Some(status) = state.nodes.get_mut(&node) else {
+        return void("the node is not known");
+    };
+    if status.incarnation != incarnation || status.presence != Presence::Online {
+        return void("the node is not there");
+    }
+    status.presence = Presence::Left;
+    status.since_wall_ms = wall_ms;
+    status.reason = "was shut down".to_owned();
+    status.transient.clear();
+    vec![Change::Node(node)]
+}
+
+fn fencing(state: &mut ClusterState, record: FenceRecord) -> Vec<Change> {
+    let target = record.target.clone();
+    if let Some(status) = state.nodes.get_mut(&target) {
+        match &record.outcome {
+            FenceOutcome::Confirmed(evidence) if record.action != "on" => {
+                let is_this_life = status.incarnation.boot == record.boot;
+                let certificate = Certificate {
+                    boot: record.boot,
+                    evidence: *evidence,
+                    wall_ms: record.wall_ms,
+                    by: record.devices.join(", "),
+                };
+                if is_this_life {
+                    status.certificate = Some(certificate);
+                    status.presence = Presence::Fenced;
+                    status.since_wall_ms = record.wall_ms;
+                    status.reason.clone_from(&record.reason);
+                    status.fence_failures = 0;
+                    forget_life(state, &target);
+                }
+            }
+            FenceOutcome::Confirmed(_) => {}
+            FenceOutcome::Failed(_) => status.fence_failures += 1,
+            FenceOutcome::Refuted => {
+                // The certificate was wrong: whatever ran there may run still.
+                status.certificate = None;
+                status.presence = Presence::Lost;
+                status.since_wall_ms = record.wall_ms;
+                status.reason = "spoke after its fencing was confirmed".to_owned();
+            }
+        }
+    }
+    if state.fencing.len() >= FENCING_HISTORY_MAX {
+        state.fencing.pop_front();
+    }
+    state.fencing.push_back(record);
+    vec![Change::Fencing(target.clone()), Change::Node(target)]
+}
+
+fn intents_stand(
+    state: &mut ClusterState,
+    index: LogIndex,
+    term: Term,
+    of: Term,
+    intents: Vec<Intent>,
+) -> Vec<Change> {
+    let mut stand = Vec::new();
+    let mut void = Vec::new();
+    for intent in intents {
+        if of != term || state.boot(&intent.node) != intent.boot {
+            void.push(intent.action);
+            continue;
+        }
+        let nodes = state.holders.entry(intent.resource).or_default();
+        nodes.insert(
+            intent.node,
+            Holder {
+                boot: intent.boot,
+                action: intent.action.clone(),
+                term,
+                index,
+                is_open: true,
+            },
+        );
+        stand.push(intent.action);
+    }
+    let mut changes = Vec::new();
+    if !stand.is_empty() {
+        changes.push(Change::Intents(stand));
+    }
+    if !void.is_empty() {
+        changes.push(Change::IntentsVoid(void));
+    }
+    changes
+}
+
+fn results(
+    state: &mut ClusterState,
+    node: NodeName,
+    incarnation: Incarnation,
+    reports: Vec<Report>,
+) -> Vec<Change> {
+    let Some(status) = state.nodes.get_mut(&node) else {
+        return void("the node is not known");
+    };
+    if status.incarnation.boot != incarnation.boot {
+        return void("results of another boot");
+    }
+    let mut last = 0;
+    for report in reports {
+        last = last.max(report.number);
+        let Some(status) = state.nodes.get_mut(&node) else {
+            break;
+        };
+        if status.report_session == report.session && report.number <= status.last_report {
+            continue;
+        }
+        status.report_session = report.session;
+        status.last_report = report.number;
+        if !report.action.is_empty() {
+            if status.recent.contains(&report.action) {
+                continue;
+            }
+            if status.recent.len() >= RECENT_MAX {
+                status.recent.pop_front();
+            }
+            status.recent.push_back(report.action.clone());
+        }
+        record_history(status, &report);
+        record_holder(state, &node, incarnation, &report);
+    }
+    vec![Change::Results(node, incarnation, last)]
+}
+
+/// Exit code and status as the history has them.
+#[must_use]
+pub fn rc_and_status(outcome: Outcome) -> (i32, i32) {
+    match outcome {
+        Outcome::Exited(rc) => (rc, 0),
+        Outcome::TimedOut => (1, 2),
+        Outcome::NotRun => (5, 4),
+        Outcome::Lost => (193, -1),
+    }
+}
+
+fn record_history(status: &mut NodeStatus, report: &Report) {
+    if matches!(report.operation.as_str(), "notify" | "meta-data" | "validate-all") {
+        return;
+    }
+    if report.operation == "cancel" {
+        if let Some(resource) = status.resources.get_mut(&report.resource) {
+            resource.operations.remove(&report.key);
+        }
+        return;
+    }
+    let (rc, op_status) = rc_and_status(report.result.outcome);
+    let has_failed = op_status != 0 || rc != report.expected_rc;
+    status.next_call += 1;
+    let call_id = status.next_call;
+    if let Some(name) = failure_name(report) {
+        let key = format!("fail-count-{name}");
+        let count = match report.failure {
+            FailureWeight::Infinite => "INFINITY".to_owned(),
+            _ => add_score(status.transient.get(&key).map(String::as_str), 1),
+        };
+        status.transient.insert(key, count);
+        let when = (report.wall_ms / 1_000).to_string();
+        status.transient.insert(format!("last-failure-{name}"), when);
+    }
+    let resource = status.resources.entry(report.resource.clone()).or_default();
+    resource.class.clone_from(&report.class);
+    resource.provider.clone_from(&report.provider);
+    resource.agent.clone_from(&report.agent);
+    let record = OpRecord {
+        key: report.key.clone(),
+        operation: report.operation.clone(),
+        call_id,
+        rc,
+        status: op_status,
+        interval_ms: report.interval_ms,
+        transition_key: report.transition_key.clone(),
+        exit_reason: report.result.exit_reason.clone(),
+        changed_wall_ms: report.wall_ms,
+        took_ms: report.result.took_ms,
+        digests: report.result.digests.clone(),
+        output: if has_failed {
+            report.result.output.clone()
+        } else {
+            String::new()
+        },
+        migration: report.migration.clone(),
+    };
+    let id = &report.resource;
+    if report.operation == "stop" && !has_failed {
+        resource
+            .operations
+            .retain(|_, operation| operation.interval_ms == 0 || operation.rc != 0);
+    }
+    if has_failed {
+        let key = format!("{id}_last_failure_0");
+        resource.operations.insert(key, record.clone());
+        if report.interval_ms == 0 {
+            resource.operations.insert(format!("{id}_last_0"), record);
+        }
+    } else if report.interval_ms > 0 || report.operation.starts_with("migrate_") {
+        resource.operations.insert(report.key.clone(), record);
+    } else {
+        resource.operations.insert(format!("{id}_last_0"), record);
+    }
+}
+
+fn failure_name(report: &Report) -> Option<String> {
+    if report.failure == FailureWeight::None {
+        return None;
+    }
+    let (resource, operation, interval) = (&report.resource, &report.operation, report.interval_ms);
+    Some(format!("{resource}#{operation}_{interval}"))
+}
+
+/// Adds to a number as node attributes hold it; infinity stays.
+#[must_use]
+pub fn add_score(value: Option<&str>, add: i64) -> String {
+    const INFINITE: i64 = 1_000_000;
+    let now = match value {
+        Some("INFINITY" | "+INFINITY") => INFINITE,
+        Some("-INFINITY") => -INFINITE,
+        Some(text) => text.parse().unwrap_or(0),
+        None => 0,
+    };
+    match now.saturating_add(add) {
+        sum if sum >= INFINITE => "INFINITY".to_owned(),
+        sum if sum <= -INFINITE => "-INFINITY".to_owned(),
+        sum => sum.to_string(),
+    }
+}
+
+/// A stop or a probe that finds nothing ends the holding; whatever else was found running begins it.
+fn record_holder(
+    state: &mut ClusterState,
+    node: &NodeName,
+    incarnation: Incarnation,
+    report: &Report,
+) {
+    if report.class == "stonith" || matches!(report.operation.as_str(), "cancel" | "notify") {
+        return;
+    }
+    let (rc, op_status) = rc_and_status(report.result.outcome);
+    let is_probe = report.operation == "monitor" && report.interval_ms == 0;
+    let is_stopped = op_status == 0
+        && ((report.operation == "stop" && rc == 0) || (is_probe && rc == 7));
+    let nodes = state.holders.entry(report.resource.clone()).or_default();
+    if is_stopped {
+        nodes.remove(node);
+    } else if let Some(holder) = nodes.get_mut(node) {
+        if holder.action == report.action {
+            holder.is_open = false;
+        }
+    } else if is_probe && !(op_status == 4 || rc == 5) {
+        let holder = Holder {
+            boot: incarnation.boot,
+            action: "probe".to_owned(),
+            term: Term(0),
+            index: state.applied,
+            is_open: false,
+        };
+        nodes.insert(node.clone(), holder);
+    }
+    if nodes.is_empty() {
+        state.holders.remove(&report.resource);
+    }
+}
+
+fn attribute(state: &mut ClusterState, change: AttributeChange) {
+    let Some(status) = state.nodes.get_mut(&change.node) else {
+        return;
+    };
+    let map = if change.is_permanent {
+        &mut status.permanent
+    } else {
+        &mut status.transient
+    };
+    match change.value {
+        Some(value) => map.insert(change.name, value),
+        None => map.remove(&change.name),
+    };
+}
+
+fn forget(
+    state: &mut ClusterState,
+    index: LogIndex,
+    what: &[(NodeName, Option<String>)],
+    who: String,
+    wall_ms: i64,
+) -> Vec<Change> {
+    for (node, resource) in what {
+        let Some(status) = state.nodes.get_mut(node) else {
+            continue;
+        };
+        match resource {
+            None => {
+                status.resources.clear();
+                status.transient.retain(|name, _| !is_failure_attribute(name));
+            }
+            Some(resource) => {
+                status.resources.remove(resource);
+                let belongs = |name: &str| {
+                    name.strip_prefix("fail-count-")
+                        .or_else(|| name.strip_prefix("last-failure-"))
+                        .and_then(|rest| rest.split('#').next())
+                        == Some(resource)
+                };
+                status.transient.retain(|name, _| !belongs(name));
+            }
+        }
+    }
+    let names: Vec<String> = what
+        .iter()
+        .map(|(node, resource)| match resource {
+            Some(resource) => format!("{resource} on {node}"),
+            None => format!("all on {node}"),
+        })
+        .collect();
+    if !who.is_empty() {
+        note(state, index, who, format!("clean up {}", names.join(", ")), wall_ms);
+    }
+    vec![Change::Status]
+}
+
+/// Fail counts and the times of the last failures.
+#[must_use]
+pub fn is_failure_attribute(name: &str) -> bool {
+    name.starts_with("fail-count-") || name.starts_with("last-failure-")
+}
+
+fn admit(state: &mut ClusterState, node: &Founder, token_hash: &str, wall_ms: i64) -> Vec<Change> {
+    match state.tokens.get(token_hash) {
+        Some(end) if *end > wall_ms => {}
+        Some(_) => return void("the join token has expired"),
+        None => return void("the join token is not known or was used already"),
+    }
+    if state.members.contains_key(&node.name) {
+        return void("a node of that name is a member already: remove it first");
+    }
+    state.tokens.remove(token_hash);
+    state.members.insert(
+        node.name.clone(),
+        Member {
+            raft_id: RaftId(0),
+            role: MemberRole::Learner,
+            addresses: node.addresses.clone(),
+            fingerprint: node.fingerprint.clone(),
+            is_witness: node.is_witness,
+            joined_wall_ms: wall_ms,
+        },
+    );
+    state.nodes.insert(
+        node.name.clone(),
+        NodeStatus {
+            since_wall_ms: wall_ms,
+            presence: Presence::Left,
+            reason: "has not started yet".to_owned(),
+            ..NodeStatus::default()
+        },
+    );
+    vec![Change::Members]
+}
+
+/// Takes over the members as the consensus has them: numbers, parts, addresses.
+pub fn apply_members(
+    state: &mut ClusterState,
+    index: LogIndex,
+    members: &[engine::Member],
+) -> Vec<Change> {
+    state.applied = state.applied.max(index);
+    let is_there = |name: &NodeName| members.iter().any(|member| member.name == *name);
+    let gone: Vec<NodeName> = state
+        .members
+        .iter()
+        .filter(|(name, member)| member.raft_id != RaftId(0) && !is_there(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in gone {
+        state.members.remove(&name);
+        state.nodes.remove(&name);
+        release(state, &name);
+    }
+    for theirs in members {
+        let member = state
+            .members
+            .entry(theirs.name.clone())
+            .or_insert_with(Member::default);
+        member.raft_id = theirs.raft_id;
+        member.addresses.clone_from(&theirs.addresses);
+        member.role = match theirs.role {
+            engine::MemberRole::Voter => MemberRole::Voter,
+            engine::MemberRole::Learner => MemberRole::Learner,
+            engine::MemberRole::Returning => MemberRole::Returning,
+        };
+        state.nodes.entry(theirs.name.clone()).or_default();
+    }
+    vec![Change::Members]
+}
+
+fn transition(state: &mut ClusterState, record: TransitionRecord) -> Vec<Change> {
+    state.next_transition = state.next_transition.max(record.number + 1);
+    if let Some(known) = state
+        .ledger
+        .iter_mut()
+        .rev()
+        .find(|known| known.number == record.number)
+    {
+        known.end = record.end;
+        known.end_wall_ms = record.end_wall_ms;
+        return vec![Change::Record];
+    }
+    if state.ledger.len() >= LEDGER_MAX {
+        state.ledger.pop_front();
+    }
+    state.ledger.push_back(record);
+    vec![Change::Record]
+}
+
+fn note_incident(state: &mut ClusterState, incident: Incident) -> Vec<Change> {
+    let is_same = |known: &&mut Incident| {
+        known.what == incident.what && known.began_wall_ms == incident.began_wall_ms
+    };
+    if let Some(known) = state.incidents.iter_mut().rev().find(is_same) {
+        known.milestones.extend(incident.milestones);
+        return vec![Change::Record];
+    }
+    if state.incidents.len() >= INCIDENTS_MAX {
+        state.incidents.pop_front();
+    }
+    state.incidents.push_back(incident);
+    vec![Change::Record]
+}

@@ -1,0 +1,568 @@
+//! The fencing coordinator: powers a node off by its devices and reads the power state back.
+//!
+//! It serves the leader's transitions, operators and the engine of a pair (design rules R3 and R4), with or
+//! without quorum. Off is confirmed only by what the device reads back; a device that cannot read it back
+//! counts for recovery, never for quorum. Retries are bounded; what failed is said with the way out.
+
+use std::collections::BTreeMap;
+
+use crate::admin::FenceAction;
+use crate::devices::{self, Device};
+use crate::event::{AgentResult, LogLevel, Outcome};
+use crate::executor::{Coordinator, Executor};
+use crate::ids::{Boot, Millis, NodeName, Now, PairRequest, Term};
+use crate::message::Message;
+use crate::outbox::{Outbox, To};
+use crate::state::{ClusterState, Evidence, FenceOutcome, FenceRecord};
+
+/// Between two readings of the power state.
+const POLL_MS: u64 = 300;
+/// How long a machine may take to be read as off after the device said so.
+const POLL_MAX_MS: u64 = 15_000;
+/// Grace for a device's run on another node beyond its own timeout.
+const GRACE_MS: u64 = 2_000;
+
+/// Who waits for a fencing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiter {
+    /// An action of the running transition.
+    Action(String),
+    /// The engine of a pair.
+    Pair(PairRequest),
+    /// A request.
+    Request(u64),
+}
+
+/// A fencing that ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What goes into the log.
+    pub record: FenceRecord,
+    /// Who waited for it.
+    pub waiters: Vec<Waiter>,
+}
+
+/// What is to be fenced.
+#[derive(Debug, Clone)]
+pub struct FenceRequest {
+    /// Whom.
+    pub target: NodeName,
+    /// Which boot is to be ended.
+    pub boot: Boot,
+    /// How.
+    pub action: FenceAction,
+    /// Why.
+    pub reason: String,
+    /// Who waits.
+    pub waiter: Waiter,
+}
+
+/// What the coordinator may look at.
+pub struct Context<'a> {
+    /// The replicated state as known here.
+    pub state: &'a ClusterState,
+    /// This node.
+    pub own: &'a NodeName,
+    /// Whether another node answers.
+    pub is_reachable: &'a dyn Fn(&NodeName) -> bool,
+    /// Now.
+    pub now: Now,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the device acts: its configured delay.
+    Delay { until: Millis },
+    /// `off` (or `on`, where only that was asked for) runs.
+    Acting,
+    /// The power state is being read.
+    Reading { since: Millis },
+    /// Between two readings.
+    Pause { since: Millis, until: Millis },
+}
+
+#[derive(Debug)]
+struct Job {
+    request: FenceRequest,
+    waiters: Vec<Waiter>,
+    levels: Vec<Vec<Device>>,
+    level: usize,
+    device: usize,
+    tries: u32,
+    phase: Phase,
+    run: u64,
+    overdue: Millis,
+    runner: NodeName,
+    /// The device's last answer to `off` was a success.
+    said_off: bool,
+    evidence: Evidence,
+    used: Vec<Device>,
+    last_error: String,
+    began: Millis,
+}
+
+/// The coordinator.
+#[derive(Debug)]
+pub struct FencingCoordinator {
+    jobs: BTreeMap<NodeName, Job>,
+    next_run: u64,
+    seed: u64,
+    /// Numbers of runs count within this; a leader's term, or the session where there is none.
+    term: Term,
+}
+
+impl FencingCoordinator {
+    /// A coordinator without work.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            jobs: BTreeMap::new(),
+            next_run: 1,
+            seed,
+            term: Term(seed),
+        }
+    }
+
+    /// Whether this node is being fenced.
+    #[must_use]
+    pub fn is_fencing(&self, target: &NodeName) -> bool {
+        self.jobs.contains_key(target)
+    }
+
+    /// Begins a fencing, or joins the one under way against the same boot.
+    pub fn request(
+        &mut self,
+        request: FenceRequest,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        if let Some(job) = self.jobs.get_mut(&request.target)
+            && job.request.boot == request.boot
+        {
+            job.waiters.push(request.waiter);
+            return None;
+        }
+        let target = request.target.clone();
+        out.log(
+            LogLevel::Warn,
+            format!("Fencing {target}: {}.", request.reason),
+        );
+        let levels = devices::levels(context.state, &target);
+        let waiters = vec![request.waiter.clone()];
+        let job = Job {
+            request,
+            waiters,
+            levels,
+            level: 0,
+            device: 0,
+            tries: 0,
+            phase: Phase::Delay {
+                until: context.now.mono,
+            },
+            run: 0,
+            overdue: Millis(u64::MAX),
+            runner: context.own.clone(),
+            said_off: false,
+            evidence: Evidence::PowerOff,
+            used: Vec::new(),
+            last_error: "no device is configured that can fence it".to_owned(),
+            began: context.now.mono,
+        };
+        // A newer boot replaces the job against an older one: what waits for that one fails.
+        let replaced = self.jobs.insert(target.clone(), job);
+        let failed = replaced.map(|old| finish(&old, failed_outcome(&old), context));
+        if self.jobs[&target].levels.is_empty() {
+            let job = self.jobs.remove(&target)?;
+            return Some(finish(&job, failed_outcome(&job), context));
+        }
+        self.begin_device(&target, context, executor, out);
+        failed
+    }
+
+    /// Waits for the configured delay, then acts.
+    fn begin_device(
+        &mut self,
+        target: &NodeName,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) {
+        let random = self.random();
+        let Some(job) = self.jobs.get_mut(target) else {
+            return;
+        };
+        let (base, spread) = current(job).delay();
+        let is_first = job.tries == 0 && job.level == 0;
+        let delay = if is_first && job.request.action != FenceAction::On {
+            base + if spread == 0 { 0 } else { random % (spread + 1) }
+        } else {
+            0
+        };
+        job.tries += 1;
+        job.said_off = false;
+        if delay > 0 {
+            job.phase = Phase::Delay {
+                until: context.now.mono.plus(delay),
+            };
+            return;
+        }
+        let action = match job.request.action {
+            FenceAction::On => "on",
+            FenceAction::Off | FenceAction::Reboot => "off",
+        };
+        job.phase = Phase::Acting;
+        self.run(target, action, context, executor, out);
+    }
+
+    fn random(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Runs an action of the current device on a node that may.
+    fn run(
+        &mut self,
+        target: &NodeName,
+        action: &str,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) {
+        let id = self.next_run;
+        let term = self.term;
+        let Some(job) = self.jobs.get_mut(target) else {
+            return;
+        };
+        let device = current(job).clone();
+        let mut runners = match job.waiters.first() {
+            // Without quorum nobody else is asked.
+            Some(Waiter::Pair(_)) => vec![context.own.clone()],
+            _ => devices::runners(
+                context.state,
+                &device.id,
+                target,
+                context.own,
+                context.is_reachable,
+            ),
+        };
+        if runners.is_empty() {
+            job.last_error = format!("no node that is there may run {}", device.id);
+            job.overdue = context.now.mono;
+            return;
+        }
+        self.next_run += 1;
+        let turn = (job.tries.max(1) - 1) as usize % runners.len();
+        let runner = runners.swap_remove(turn);
+        let call = device.call(target, action, devices::timeout_ms(context.state));
+        job.run = id;
+        job.overdue = context.now.mono.plus(call.timeout_ms + GRACE_MS);
+        job.runner.clone_from(&runner);
+        if runner == *context.own {
+            executor.run_device(id, term, Coordinator::Own, call, out);
+        } else {
+            out.send(To::Node(runner), Message::RunDevice { id, term, call });
+        }
+    }
+
+    /// A device's run has ended.
+    pub fn device_done(
+        &mut self,
+        id: u64,
+        term: Term,
+        result: &AgentResult,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        if term != self.term {
+            return None;
+        }
+        let target = self
+            .jobs
+            .iter()
+            .find(|(_, job)| job.run == id)
+            .map(|(target, _)| target.clone())?;
+        let job = self.jobs.get_mut(&target)?;
+        job.overdue = Millis(u64::MAX);
+        let is_success = result.outcome == Outcome::Exited(0);
+        match job.phase {
+            Phase::Acting if job.request.action == FenceAction::On => {
+                if is_success {
+                    return self.next_in_level(&target, context, executor, out);
+                }
+                note_error(job, result);
+                self.try_again(&target, context, executor, out)
+            }
+            Phase::Acting => {
+                job.said_off = is_success;
+                if !is_success {
+                    note_error(job, result);
+                }
+                // Whatever it said, the power state decides.
+                job.phase = Phase::Reading {
+                    since: context.now.mono,
+                };
+                self.run(&target, "power-status", context, executor, out);
+                None
+            }
+            Phase::Reading { since } => {
+                self.was_read(&target, since, result, context, executor, out)
+            }
+            Phase::Delay { .. } | Phase::Pause { .. } => None,
+        }
+    }
+
+    fn was_read(
+        &mut self,
+        target: &NodeName,
+        since: Millis,
+        result: &AgentResult,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        let job = self.jobs.get_mut(target)?;
+        let waited = context.now.mono.since(since);
+        match result.outcome {
+            Outcome::Exited(2) => self.next_in_level(target, context, executor, out),
+            Outcome::NotRun if job.said_off => {
+                // The device cannot read the power state: good enough for recovery, not for quorum.
+                job.evidence = Evidence::Device;
+                self.next_in_level(target, context, executor, out)
+            }
+            Outcome::NotRun => self.try_again(target, context, executor, out),
+            _ if job.said_off && waited < POLL_MAX_MS => {
+                job.phase = Phase::Pause {
+                    since,
+                    until: context.now.mono.plus(POLL_MS),
+                };
+                None
+            }
+            Outcome::Exited(0) => {
+                if job.said_off {
+                    let device = &current(job).id;
+                    job.last_error =
+                        format!("{device} said off, but the power state is still on");
+                }
+                self.try_again(target, context, executor, out)
+            }
+            _ => {
+                if job.said_off {
+                    note_error(job, result);
+                }
+                self.try_again(target, context, executor, out)
+            }
+        }
+    }
+
+    /// The device has done its part: the next one of the level, or the end.
+    fn next_in_level(
+        &mut self,
+        target: &NodeName,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        let job = self.jobs.get_mut(target)?;
+        let device = current(job).clone();
+        job.used.push(device);
+        if job.device + 1 < job.levels[job.level].len() {
+            job.device += 1;
+            job.tries = 0;
+            self.begin_device(target, context, executor, out);
+            return None;
+        }
+        let job = self.jobs.remove(target)?;
+        let evidence = job.evidence;
+        if job.request.action == FenceAction::Reboot {
+            self.power_on(&job, context, executor, out);
+        }
+        out.log(
+            LogLevel::Warn,
+            format!(
+                "{target} is fenced: {} after {} ms.",
+                match evidence {
+                    Evidence::PowerOff => "its power was read back as off",
+                    _ => "the device said so and cannot read the power state",
+                },
+                context.now.mono.since(job.began)
+            ),
+        );
+        Some(finish(&job, FenceOutcome::Confirmed(evidence), context))
+    }
+
+    /// Powers it on again; nobody waits for that.
+    fn power_on(
+        &mut self,
+        job: &Job,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) {
+        for device in &job.used {
+            let id = self.next_run;
+            self.next_run += 1;
+            let call = device.call(&job.request.target, "on", devices::timeout_ms(context.state));
+            if job.runner == *context.own {
+                executor.run_device(id, self.term, Coordinator::Own, call, out);
+            } else {
+                let term = self.term;
+                let to = To::Node(job.runner.clone());
+                out.send(to, Message::RunDevice { id, term, call });
+            }
+        }
+    }
+
+    /// The device failed: once more, then the next level, then the end.
+    fn try_again(
+        &mut self,
+        target: &NodeName,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        let job = self.jobs.get_mut(target)?;
+        let device = current(job);
+        if job.tries >= device.tries("off") {
+            let what = format!("{}: {}", device.id, job.last_error);
+            out.log(LogLevel::Warn, format!("Fencing {target} by {what}."));
+            if job.level + 1 < job.levels.len() {
+                job.level += 1;
+                job.device = 0;
+                job.tries = 0;
+                job.used.clear();
+                job.evidence = Evidence::PowerOff;
+                self.begin_device(target, context, executor, out);
+                return None;
+            }
+            let job = self.jobs.remove(target)?;
+            out.log(
+                LogLevel::Error,
+                format!(
+                    "Fencing {target} failed: {}. What it held stays blocked; if you have made sure that it is \
+                     off, say: quorate fence confirm {target}",
+                    job.last_error
+                ),
+            );
+            return Some(finish(&job, failed_outcome(&job), context));
+        }
+        self.begin_device(target, context, executor, out);
+        None
+    }
+
+    /// Time passed.
+    pub fn tick(
+        &mut self,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) -> Vec<Finished> {
+        let mut finished = Vec::new();
+        let targets: Vec<NodeName> = self.jobs.keys().cloned().collect();
+        for target in targets {
+            let Some(job) = self.jobs.get_mut(&target) else {
+                continue;
+            };
+            let now = context.now.mono;
+            match job.phase {
+                Phase::Delay { until } if until <= now => {
+                    let action = match job.request.action {
+                        FenceAction::On => "on",
+                        FenceAction::Off | FenceAction::Reboot => "off",
+                    };
+                    job.phase = Phase::Acting;
+                    self.run(&target, action, context, executor, out);
+                }
+                Phase::Pause { since, until } if until <= now => {
+                    job.phase = Phase::Reading { since };
+                    self.run(&target, "power-status", context, executor, out);
+                }
+                Phase::Acting | Phase::Reading { .. } if job.overdue <= now => {
+                    job.overdue = Millis(u64::MAX);
+                    job.run = 0;
+                    if job.last_error.starts_with("no device") {
+                        job.last_error = format!("no answer from {}", job.runner);
+                    }
+                    finished.extend(self.try_again(&target, context, executor, out));
+                }
+                _ => {}
+            }
+        }
+        finished
+    }
+
+    /// When it needs the next tick.
+    #[must_use]
+    pub fn deadline(&self) -> Millis {
+        self.jobs
+            .values()
+            .map(|job| match job.phase {
+                Phase::Delay { until } | Phase::Pause { until, .. } => until,
+                Phase::Acting | Phase::Reading { .. } => job.overdue,
+            })
+            .min()
+            .unwrap_or(Millis(u64::MAX))
+    }
+
+    /// The transition is void or the lead is lost: its actions wait no longer, the fencing goes on.
+    pub fn forget_actions(&mut self) {
+        for job in self.jobs.values_mut() {
+            job.waiters
+                .retain(|waiter| !matches!(waiter, Waiter::Action(_)));
+        }
+    }
+}
+
+fn current(job: &Job) -> &Device {
+    &job.levels[job.level][job.device]
+}
+
+fn note_error(job: &mut Job, result: &AgentResult) {
+    let words = if result.exit_reason.is_empty() {
+        result.output.lines().last().unwrap_or("").trim()
+    } else {
+        result.exit_reason.as_str()
+    };
+    job.last_error = match result.outcome {
+        Outcome::TimedOut => format!("no answer within {} ms", result.took_ms),
+        Outcome::NotRun => format!("the agent cannot be run: {words}"),
+        Outcome::Lost => "the daemon that ran it was restarted".to_owned(),
+        Outcome::Exited(rc) if words.is_empty() => format!("exit code {rc}"),
+        Outcome::Exited(rc) => format!("exit code {rc}: {words}"),
+    };
+}
+
+fn failed_outcome(job: &Job) -> FenceOutcome {
+    FenceOutcome::Failed(job.last_error.clone())
+}
+
+fn finish(job: &Job, outcome: FenceOutcome, context: &Context<'_>) -> Finished {
+    let devices = if job.used.is_empty() {
+        job.levels.iter().flatten().map(|device| device.id.clone()).collect()
+    } else {
+        job.used.iter().map(|device| device.id.clone()).collect()
+    };
+    let action = match job.request.action {
+        FenceAction::Off => "off",
+        FenceAction::Reboot => "reboot",
+        FenceAction::On => "on",
+    };
+    Finished {
+        record: FenceRecord {
+            target: job.request.target.clone(),
+            boot: job.request.boot,
+            action: action.to_owned(),
+            devices,
+            by: job.runner.clone(),
+            reason: job.request.reason.clone(),
+            outcome,
+            wall_ms: context.now.wall_ms,
+            took_ms: context.now.mono.since(job.began),
+        },
+        waiters: job.waiters.clone(),
+    }
+}
