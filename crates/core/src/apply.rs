@@ -384,7 +384,15 @@ fn intents_stand(
     let mut stand = Vec::new();
     let mut void = Vec::new();
     for intent in intents {
-        if of != term || state.boot(&intent.node) != intent.boot {
+        // Never two owners: decided here, by the log's order, whatever the leader believed.
+        let is_online = state.node(&intent.node).is_some_and(|node| {
+            node.presence == Presence::Online && node.incarnation.boot == intent.boot
+        });
+        let is_held = intent.is_exclusive
+            && state
+                .holders_of(&intent.resource)
+                .any(|(node, _)| *node != intent.node && Some(node) != intent.source.as_ref());
+        if of != term || !is_online || is_held {
             void.push(intent.action);
             continue;
         }

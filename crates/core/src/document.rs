@@ -11,7 +11,7 @@ pub fn derive(text: &str) -> Configuration {
             .map(|cib| cib.configuration)
             .unwrap_or_default();
     }
-    Configuration::default()
+    quorate_model::crm::parse(text).0.into_configuration()
 }
 
 /// A cluster option: the first set without a rule that has it.

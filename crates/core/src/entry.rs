@@ -220,6 +220,12 @@ pub struct Intent {
     /// Its boot.
     #[n(3)]
     pub boot: Boot,
+    /// Nobody else may hold it, except the source of a migration.
+    #[n(4)]
+    pub is_exclusive: bool,
+    /// The source of a migration.
+    #[n(5)]
+    pub source: Option<NodeName>,
 }
 
 /// One result on its way from an executor into the log.

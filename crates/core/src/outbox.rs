@@ -18,8 +18,12 @@ pub enum To {
 /// Why something is proposed: what happens when it is committed or dropped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Purpose {
-    /// The log alone matters.
+    /// A note that changes no decision.
+    Ledger,
+    /// It changes the state: nothing is decided before it is applied.
     Record,
+    /// The same, and the running transition knows of it.
+    Own,
     /// A request waits for it: answered with this sentence.
     Answer {
         /// Which request.
@@ -50,6 +54,8 @@ pub struct Outbox {
     pub verdicts: Vec<(crate::ids::PairRequest, bool)>,
     /// Hand the lead over.
     pub transfer: Option<NodeName>,
+    /// Fencings wanted.
+    pub fences: Vec<crate::fencing::FenceRequest>,
 }
 
 impl Outbox {
