@@ -3,9 +3,9 @@
 //! An entry that does not fit the state (another revision, an older term, another boot) changes nothing but
 //! the index; that is decided here, by the log's order, and nowhere else.
 
+use crate::engine;
 use crate::entry::{AttributeChange, Entry, FailureWeight, Intent, Report};
 use crate::event::Outcome;
-use crate::engine;
 use crate::ids::{Incarnation, Lineage, LogIndex, NodeName, RaftId, Term};
 use crate::start::{Founder, Genesis};
 use crate::state::{
@@ -94,10 +94,7 @@ fn apply_entry(state: &mut ClusterState, index: LogIndex, term: Term, entry: Ent
             vec![Change::Node(node)]
         }
         Entry::Fencing(record) => fencing(state, record),
-        Entry::Intents {
-            term: of,
-            intents,
-        } => intents_stand(state, index, term, of, intents),
+        Entry::Intents { term: of, intents } => intents_stand(state, index, term, of, intents),
         Entry::Results {
             node,
             incarnation,
@@ -149,7 +146,13 @@ fn apply_entry(state: &mut ClusterState, index: LogIndex, term: Term, entry: Ent
                 record.last_granted = Some(wall_ms / 1_000);
             }
             let verb = if is_granted { "granted" } else { "revoked" };
-            note(state, index, who, format!("ticket {ticket} {verb}"), wall_ms);
+            note(
+                state,
+                index,
+                who,
+                format!("ticket {ticket} {verb}"),
+                wall_ms,
+            );
             vec![Change::Status]
         }
         Entry::Token {
@@ -469,7 +472,10 @@ pub fn rc_and_status(outcome: Outcome) -> (i32, i32) {
 }
 
 fn record_history(status: &mut NodeStatus, report: &Report) {
-    if matches!(report.operation.as_str(), "notify" | "meta-data" | "validate-all") {
+    if matches!(
+        report.operation.as_str(),
+        "notify" | "meta-data" | "validate-all"
+    ) {
         return;
     }
     if report.operation == "cancel" {
@@ -490,7 +496,9 @@ fn record_history(status: &mut NodeStatus, report: &Report) {
         };
         status.transient.insert(key, count);
         let when = (report.wall_ms / 1_000).to_string();
-        status.transient.insert(format!("last-failure-{name}"), when);
+        status
+            .transient
+            .insert(format!("last-failure-{name}"), when);
     }
     let resource = status.resources.entry(report.resource.clone()).or_default();
     resource.class.clone_from(&report.class);
@@ -571,8 +579,8 @@ fn record_holder(
     }
     let (rc, op_status) = rc_and_status(report.result.outcome);
     let is_probe = report.operation == "monitor" && report.interval_ms == 0;
-    let is_stopped = op_status == 0
-        && ((report.operation == "stop" && rc == 0) || (is_probe && rc == 7));
+    let is_stopped =
+        op_status == 0 && ((report.operation == "stop" && rc == 0) || (is_probe && rc == 7));
     let nodes = state.holders.entry(report.resource.clone()).or_default();
     if is_stopped {
         nodes.remove(node);
@@ -624,7 +632,9 @@ fn forget(
         match resource {
             None => {
                 status.resources.clear();
-                status.transient.retain(|name, _| !is_failure_attribute(name));
+                status
+                    .transient
+                    .retain(|name, _| !is_failure_attribute(name));
             }
             Some(resource) => {
                 status.resources.remove(resource);
@@ -646,7 +656,13 @@ fn forget(
         })
         .collect();
     if !who.is_empty() {
-        note(state, index, who, format!("clean up {}", names.join(", ")), wall_ms);
+        note(
+            state,
+            index,
+            who,
+            format!("clean up {}", names.join(", ")),
+            wall_ms,
+        );
     }
     vec![Change::Status]
 }

@@ -157,17 +157,22 @@ impl Controller {
     }
 
     fn intents_stand(&mut self, names: &[String], world: &World<'_>, out: &mut Outbox) {
-        let Some(runner) = &mut self.runner else { return };
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
         let mut batches: BTreeMap<NodeName, Vec<Order>> = BTreeMap::new();
         for name in names {
-            let Some(id) = runner.find(name) else { continue };
+            let Some(id) = runner.find(name) else {
+                continue;
+            };
             if runner.step(id) != Step::Intended {
                 continue;
             }
             if runner.aborted().is_some() || !world.may_dispatch() {
                 // Not begun: the intent stays open until the next plan's stop or probe closes it.
                 runner.set(id, Step::Failed);
-                self.dirty.get_or_insert_with(|| "an action was not begun".to_owned());
+                self.dirty
+                    .get_or_insert_with(|| "an action was not begun".to_owned());
                 runner.abort("an action was not begun");
                 continue;
             }
@@ -177,7 +182,9 @@ impl Controller {
     }
 
     fn intents_void(&mut self, names: &[String], world: &World<'_>, out: &mut Outbox) {
-        let Some(runner) = &mut self.runner else { return };
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
         let mut is_ours = false;
         for name in names {
             if let Some(id) = runner.find(name) {
@@ -280,10 +287,9 @@ impl Controller {
                     self.replan("an older leader's action ended");
                 }
             }
-            let is_taken = self
-                .taken
-                .get(node)
-                .is_some_and(|(session, last)| *session == report.session && report.number <= *last);
+            let is_taken = self.taken.get(node).is_some_and(|(session, last)| {
+                *session == report.session && report.number <= *last
+            });
             self.result(node, &report, is_taken);
             if !is_taken {
                 self.taken
@@ -307,6 +313,21 @@ impl Controller {
     /// Reports that were not accepted come again.
     pub fn reports_dropped(&mut self) {
         self.taken.clear();
+    }
+
+    /// Intents were not accepted: what waited for them is not begun.
+    pub fn intents_dropped(&mut self) {
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
+        let intended: Vec<ActionId> = runner
+            .running()
+            .filter(|id| runner.step(*id) == Step::Intended)
+            .collect();
+        for id in intended {
+            runner.set(id, Step::Failed);
+        }
+        self.replan("an intent was not accepted");
     }
 
     fn result(&mut self, node: &NodeName, report: &Report, is_taken: bool) {
@@ -350,19 +371,38 @@ impl Controller {
         let mut is_awaited = false;
         if let Some(runner) = &mut self.runner {
             for waiter in &finished.waiters {
-                let Waiter::Action(name) = waiter else { continue };
-                let Some(id) = runner.find(name) else { continue };
+                let Waiter::Action(name) = waiter else {
+                    continue;
+                };
+                let Some(id) = runner.find(name) else {
+                    continue;
+                };
                 is_awaited = true;
-                runner.set(id, if is_confirmed { Step::Done } else { Step::Failed });
+                runner.set(
+                    id,
+                    if is_confirmed {
+                        Step::Done
+                    } else {
+                        Step::Failed
+                    },
+                );
             }
         }
-        let purpose = if is_awaited && is_confirmed { Purpose::Own } else { Purpose::Record };
+        let purpose = if is_awaited && is_confirmed {
+            Purpose::Own
+        } else {
+            Purpose::Record
+        };
         out.propose(purpose, Entry::Fencing(record.clone()));
         if is_confirmed {
             self.fence_after.remove(target);
             self.milestone(target, "fenced", world, out);
         } else {
-            let failures = world.state.node(target).map_or(0, |node| node.fence_failures) + 1;
+            let failures = world
+                .state
+                .node(target)
+                .map_or(0, |node| node.fence_failures)
+                + 1;
             let wait = (5_000_u64 << failures.min(4)).min(60_000);
             self.fence_after
                 .insert(target.clone(), world.now.mono.plus(wait));
@@ -384,7 +424,11 @@ impl Controller {
                 .running()
                 .map(|id| {
                     let action = runner.action(id);
-                    format!("{} on {}", action.key, action.node.as_deref().unwrap_or("-"))
+                    format!(
+                        "{} on {}",
+                        action.key,
+                        action.node.as_deref().unwrap_or("-")
+                    )
                 })
                 .collect(),
         })
@@ -435,7 +479,10 @@ impl Controller {
                     node.presence == Presence::Online && node.incarnation == incarnation
                 });
                 let has_left = presence == Presence::Left
-                    && world.state.node(name).is_some_and(|node| node.incarnation == incarnation);
+                    && world
+                        .state
+                        .node(name)
+                        .is_some_and(|node| node.incarnation == incarnation);
                 let is_due = self
                     .asked
                     .get(name)
@@ -586,7 +633,9 @@ impl Controller {
                     }
                 }
                 (Some(_), _) => {}
-                (None, Presence::Online | Presence::Unseen) if facts::takes_part(world.state, name) => {
+                (None, Presence::Online | Presence::Unseen)
+                    if facts::takes_part(world.state, name) =>
+                {
                     let is_excused = node.presence == Presence::Unseen
                         && world
                             .state
@@ -639,7 +688,11 @@ impl Controller {
             .collect();
         let is_news = blocked != self.blocked;
         self.blocked.clone_from(&blocked);
-        if !plan.actions.iter().any(|action| !matches!(action.kind, ActionKind::Pseudo)) {
+        if !plan
+            .actions
+            .iter()
+            .any(|action| !matches!(action.kind, ActionKind::Pseudo))
+        {
             self.settled(world, out);
             if !is_news {
                 return;
@@ -682,7 +735,10 @@ impl Controller {
             if action.kind != ActionKind::Fence {
                 continue;
             }
-            let target = action.node.as_deref().and_then(|n| facts::member_named(world.state, n));
+            let target = action
+                .node
+                .as_deref()
+                .and_then(|n| facts::member_named(world.state, n));
             if let Some(until) = target.and_then(|target| self.fence_after.get(target)) {
                 runner.hold(id, *until);
             }
@@ -724,7 +780,10 @@ impl Controller {
             node.presence == Presence::Lost
                 && world.answers(name).is_none()
                 && !self.fencing.contains(name)
-                && self.fence_after.get(name).is_none_or(|at| *at <= world.now.mono)
+                && self
+                    .fence_after
+                    .get(name)
+                    .is_none_or(|at| *at <= world.now.mono)
         });
         if !is_fencing_due || world.outstanding > 0 || !facts::is_fencing_enabled(world.state) {
             return;
@@ -732,7 +791,10 @@ impl Controller {
         let cib = facts::cib(world.state, Quorum::Has, world.now.wall_ms);
         let plan = (self.scheduler)(&cib, &Self::options(world));
         for action in plan.actions.iter().filter(|a| a.kind == ActionKind::Fence) {
-            let Some(target) = action.node.as_deref().and_then(|n| facts::member_named(world.state, n))
+            let Some(target) = action
+                .node
+                .as_deref()
+                .and_then(|n| facts::member_named(world.state, n))
             else {
                 continue;
             };
@@ -740,10 +802,14 @@ impl Controller {
                 .state
                 .node(target)
                 .is_some_and(|node| node.presence == Presence::Lost);
-            let is_held = self.fence_after.get(target).is_some_and(|at| *at > world.now.mono);
+            let is_held = self
+                .fence_after
+                .get(target)
+                .is_some_and(|at| *at > world.now.mono);
             if is_lost && !is_held && self.fencing.insert(target.clone()) {
                 let waiter = Waiter::Action(String::new());
-                out.fences.push(fence_request(action, target, waiter, world));
+                out.fences
+                    .push(fence_request(action, target, waiter, world));
             }
         }
     }
@@ -756,7 +822,9 @@ impl Controller {
         self.check_running(world, out);
         // Pseudo actions open the way for others at once.
         for _ in 0..10_000 {
-            let Some(runner) = &mut self.runner else { return };
+            let Some(runner) = &mut self.runner else {
+                return;
+            };
             let ready = runner.ready(world.now.mono);
             if ready.is_empty() {
                 break;
@@ -771,7 +839,9 @@ impl Controller {
     }
 
     fn begin(&mut self, ready: &[ActionId], world: &World<'_>, out: &mut Outbox) {
-        let Some(runner) = &mut self.runner else { return };
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
         let mut batches: BTreeMap<NodeName, Vec<Order>> = BTreeMap::new();
         let mut intents = Vec::new();
         for id in ready.iter().copied() {
@@ -783,7 +853,10 @@ impl Controller {
             }
             runner.has_acted = true;
             if matches!(action.kind, ActionKind::Fence | ActionKind::Unfence) {
-                let target = action.node.as_deref().and_then(|n| facts::member_named(world.state, n));
+                let target = action
+                    .node
+                    .as_deref()
+                    .and_then(|n| facts::member_named(world.state, n));
                 let Some(target) = target else {
                     runner.set(id, Step::Failed);
                     runner.abort("a node that is no member cannot be fenced");
@@ -791,11 +864,15 @@ impl Controller {
                 };
                 self.fencing.insert(target.clone());
                 let waiter = Waiter::Action(runner.name(id));
-                out.fences.push(fence_request(&action, target, waiter, world));
-                runner.set(id, Step::Dispatched {
-                    sent: world.now.mono,
-                    overdue: Millis(u64::MAX),
-                });
+                out.fences
+                    .push(fence_request(&action, target, waiter, world));
+                runner.set(
+                    id,
+                    Step::Dispatched {
+                        sent: world.now.mono,
+                        overdue: Millis(u64::MAX),
+                    },
+                );
                 continue;
             }
             let name = runner.name(id);
@@ -815,7 +892,9 @@ impl Controller {
 
     /// Sends again what was not answered; gives up on what cannot be answered any more.
     fn check_running(&mut self, world: &World<'_>, out: &mut Outbox) {
-        let Some(runner) = &mut self.runner else { return };
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
         let now = world.now.mono;
         let mut batches: BTreeMap<NodeName, Vec<Order>> = BTreeMap::new();
         let running: Vec<ActionId> = runner.running().collect();
@@ -830,7 +909,9 @@ impl Controller {
             let is_there = node.is_some_and(|node| {
                 world.state.node(node).is_some_and(|status| {
                     status.presence == Presence::Online
-                        && world.answers(node).is_none_or(|life| life.boot == status.incarnation.boot)
+                        && world
+                            .answers(node)
+                            .is_none_or(|life| life.boot == status.incarnation.boot)
                 })
             });
             if !is_there {
@@ -860,7 +941,9 @@ impl Controller {
     }
 
     fn end_transition(&mut self, world: &World<'_>, out: &mut Outbox) {
-        let Some(runner) = self.runner.take() else { return };
+        let Some(runner) = self.runner.take() else {
+            return;
+        };
         let end = match runner.aborted() {
             Some(why) => format!("replaced: {why}"),
             None if runner.done() == runner.plan.actions.len() => "complete".to_owned(),
@@ -897,13 +980,16 @@ impl Controller {
             runner.held_until().into_iter().for_each(&mut at);
         }
         if self.dirty.is_some() {
-            at(now.plus(RETRY_MS).max(self.not_before.min(now.plus(RETRY_MS))));
+            at(now
+                .plus(RETRY_MS)
+                .max(self.not_before.min(now.plus(RETRY_MS))));
         }
         let has_absent = world.state.members.keys().any(|name| {
             world.answers(name) != self.joined.get(name).copied()
-                || world.state.node(name).is_some_and(|node| {
-                    matches!(node.presence, Presence::Lost | Presence::Unseen)
-                })
+                || world
+                    .state
+                    .node(name)
+                    .is_some_and(|node| matches!(node.presence, Presence::Lost | Presence::Unseen))
         });
         if has_absent {
             at(now.plus(RETRY_MS));
@@ -946,7 +1032,11 @@ fn dispatch(
             let is_leave = order.kind == crate::message::OrderKind::Leave;
             batches.entry(node).or_default().push(order);
             // Whoever may leave does not answer: its going is seen in the log.
-            let step = if is_leave { Step::Done } else { Step::Dispatched { sent, overdue } };
+            let step = if is_leave {
+                Step::Done
+            } else {
+                Step::Dispatched { sent, overdue }
+            };
             runner.set(id, step);
         }
         None => {
@@ -1000,7 +1090,10 @@ fn fence_request(
 
 /// Actions without an executor: the log is their effect.
 fn bookkeeping(action: &quorate_policy::plan::Action, world: &World<'_>, out: &mut Outbox) {
-    let node = action.node.as_deref().and_then(|n| facts::member_named(world.state, n));
+    let node = action
+        .node
+        .as_deref()
+        .and_then(|n| facts::member_named(world.state, n));
     let (Some(node), Some(resource)) = (node, &action.resource) else {
         return;
     };
@@ -1014,7 +1107,9 @@ fn bookkeeping(action: &quorate_policy::plan::Action, world: &World<'_>, out: &m
             },
         ),
         ActionKind::ClearFailcount => {
-            let Some(status) = world.state.node(node) else { return };
+            let Some(status) = world.state.node(node) else {
+                return;
+            };
             let base = resource.id.split(':').next().unwrap_or(&resource.id);
             let changes = status
                 .transient
@@ -1061,16 +1156,20 @@ fn stop_time(state: &ClusterState, node: &NodeName) -> u64 {
 
 fn stop_timeout(state: &ClusterState, id: &str) -> Option<u64> {
     use quorate_model::cib::{CloneChild, Resource};
-    let primitives = state.configuration.resources.iter().flat_map(|resource| match resource {
-        Resource::Primitive(primitive) => vec![primitive],
-        Resource::Group(group) => group.members.iter().collect(),
-        Resource::Clone(clone) => match &clone.child {
-            CloneChild::Primitive(primitive) => vec![primitive],
-            CloneChild::Group(group) => group.members.iter().collect(),
-        },
-        Resource::Bundle(bundle) => bundle.primitive.iter().collect(),
-        Resource::Template(_) => Vec::new(),
-    });
+    let primitives = state
+        .configuration
+        .resources
+        .iter()
+        .flat_map(|resource| match resource {
+            Resource::Primitive(primitive) => vec![primitive],
+            Resource::Group(group) => group.members.iter().collect(),
+            Resource::Clone(clone) => match &clone.child {
+                CloneChild::Primitive(primitive) => vec![primitive],
+                CloneChild::Group(group) => group.members.iter().collect(),
+            },
+            Resource::Bundle(bundle) => bundle.primitive.iter().collect(),
+            Resource::Template(_) => Vec::new(),
+        });
     primitives
         .into_iter()
         .find(|primitive| primitive.id == id)?

@@ -79,7 +79,10 @@ impl Device {
         if self.mapped(target).is_some() {
             return true;
         }
-        if let Some(list) = self.own("pcmk_host_list").or_else(|| find(&self.parameters, "hostlist")) {
+        if let Some(list) = self
+            .own("pcmk_host_list")
+            .or_else(|| find(&self.parameters, "hostlist"))
+        {
             return list.split([',', ';', ' ', '\t', '\n']).any(is_it);
         }
         if self.own("pcmk_host_map").is_some() {
@@ -129,14 +132,24 @@ pub fn all(configuration: &Configuration) -> Vec<Device> {
         match resource {
             Resource::Primitive(primitive) => devices.extend(device(configuration, primitive)),
             Resource::Group(group) => {
-                devices.extend(group.members.iter().filter_map(|m| device(configuration, m)));
+                devices.extend(
+                    group
+                        .members
+                        .iter()
+                        .filter_map(|m| device(configuration, m)),
+                );
             }
             Resource::Clone(clone) => match &clone.child {
                 quorate_model::cib::CloneChild::Primitive(primitive) => {
                     devices.extend(device(configuration, primitive));
                 }
                 quorate_model::cib::CloneChild::Group(group) => {
-                    devices.extend(group.members.iter().filter_map(|m| device(configuration, m)));
+                    devices.extend(
+                        group
+                            .members
+                            .iter()
+                            .filter_map(|m| device(configuration, m)),
+                    );
                 }
             },
             Resource::Template(_) | Resource::Bundle(_) => {}
@@ -147,10 +160,13 @@ pub fn all(configuration: &Configuration) -> Vec<Device> {
 
 fn device(configuration: &Configuration, primitive: &Primitive) -> Option<Device> {
     let template = primitive.template.as_deref().and_then(|id| {
-        configuration.resources.iter().find_map(|resource| match resource {
-            Resource::Template(template) if template.id == id => Some(template),
-            _ => None,
-        })
+        configuration
+            .resources
+            .iter()
+            .find_map(|resource| match resource {
+                Resource::Template(template) if template.id == id => Some(template),
+                _ => None,
+            })
     });
     let class = primitive
         .class
@@ -251,10 +267,16 @@ fn is_for(
 fn matches_pattern(pattern: &str, name: &str) -> bool {
     let has_begin = pattern.starts_with('^');
     let has_end = pattern.ends_with('$');
-    let core: Vec<char> = pattern.trim_start_matches('^').trim_end_matches('$').chars().collect();
+    let core: Vec<char> = pattern
+        .trim_start_matches('^')
+        .trim_end_matches('$')
+        .chars()
+        .collect();
     let name: Vec<char> = name.chars().collect();
     let starts = if has_begin { 0..=0 } else { 0..=name.len() };
-    starts.into_iter().any(|start| matches_here(&core, &name[start..], has_end))
+    starts
+        .into_iter()
+        .any(|start| matches_here(&core, &name[start..], has_end))
 }
 
 fn matches_here(pattern: &[char], text: &[char], to_end: bool) -> bool {
@@ -309,7 +331,10 @@ pub fn runners(
         })
         .map(|(name, node)| {
             let is_registered = node.resources.get(device).is_some_and(|record| {
-                record.operations.values().any(|op| op.operation == "start" && op.rc == 0)
+                record
+                    .operations
+                    .values()
+                    .any(|op| op.operation == "start" && op.rc == 0)
             });
             let rank = match (is_registered, name == own) {
                 (true, true) => 0,
@@ -343,5 +368,7 @@ fn is_minus_infinity(score: &str) -> bool {
     let score = score.to_ascii_lowercase();
     score == "-inf"
         || score == "-infinity"
-        || score.parse::<i64>().is_ok_and(|number| number <= -1_000_000)
+        || score
+            .parse::<i64>()
+            .is_ok_and(|number| number <= -1_000_000)
 }

@@ -37,7 +37,11 @@ enum Purpose {
     /// A recurring monitor.
     Recurring(String),
     /// A fence device, for a coordinator.
-    Device { id: u64, term: Term, by: Coordinator },
+    Device {
+        id: u64,
+        term: Term,
+        by: Coordinator,
+    },
     /// A look at what an earlier session's run led to.
     Verify(Box<Order>),
     /// Killed and of no interest any more.
@@ -106,6 +110,10 @@ pub struct Executor {
     kept_order: VecDeque<String>,
     resend_at: Millis,
     is_draining: bool,
+    /// Orders of an earlier session whose runs the shell has not told of.
+    left_orders: BTreeMap<String, Order>,
+    /// Where orders are remembered, by action.
+    order_keys: BTreeMap<String, String>,
     /// Fence devices that were started here.
     registered: BTreeSet<String>,
     /// Results of fence devices for this node's own coordinator.
@@ -138,6 +146,8 @@ impl Executor {
             kept_order: VecDeque::new(),
             resend_at: Millis(0),
             is_draining: false,
+            left_orders: BTreeMap::new(),
+            order_keys: BTreeMap::new(),
             registered: BTreeSet::new(),
             device_results: Vec::new(),
             may_leave: false,
@@ -151,10 +161,22 @@ impl Executor {
             if let Some(id) = key.strip_prefix("device/") {
                 self.registered.insert(id.to_owned());
             }
-            let Some(id) = key.strip_prefix("monitor/") else {
+            let Ok(order) = minicbor::decode::<Order>(value) else {
                 continue;
             };
-            let Ok(order) = minicbor::decode::<Order>(value) else {
+            if let Some((_, run)) = key.strip_prefix("order/").and_then(|k| k.rsplit_once('/')) {
+                let run = RunId(run.parse().unwrap_or(0));
+                self.next_run = self.next_run.max(run.0 + 1);
+                self.order_keys.insert(order.name.clone(), key.clone());
+                if inventory.running.contains(&run) {
+                    self.term = self.term.max(order.term);
+                    self.await_run(run, order);
+                } else {
+                    self.left_orders.insert(order.name.clone(), order);
+                }
+                continue;
+            }
+            let Some(id) = key.strip_prefix("monitor/") else {
                 continue;
             };
             let last = Some((order.expected_rc, 0));
@@ -167,17 +189,11 @@ impl Executor {
             };
             self.recurring.insert(id.to_owned(), monitor);
         }
-        for found in &inventory.runs {
-            self.adopt_run(found, inventory, now);
-        }
     }
 
     /// A run of an earlier session: its result is reported, or its end awaited.
-    fn adopt_run(&mut self, found: &FoundRun, inventory: &Inventory, now: Now) {
-        let remembered = inventory
-            .remembered
-            .get(&format!("order/{}", found.call.name))
-            .and_then(|bytes| minicbor::decode::<Order>(bytes).ok());
+    fn adopt_run(&mut self, found: &FoundRun, now: Now) {
+        let remembered = self.left_orders.remove(&found.call.name);
         let order = remembered.unwrap_or_else(|| order_of(&found.call));
         self.term = self.term.max(order.term);
         match &found.result {
@@ -185,26 +201,37 @@ impl Executor {
                 self.report(&order, result.clone(), now);
             }
             Some(_) => {}
-            None => {
+            None if found.call.name.is_empty() => {
                 let resource = found.call.resource.clone();
-                let purpose = if found.call.name.is_empty() {
-                    Purpose::Discarded
-                } else {
-                    Purpose::Order(Box::new(order))
-                };
                 self.busy.insert(resource.clone(), found.run);
+                let purpose = Purpose::Discarded;
                 self.runs.insert(found.run, Run { purpose, resource });
             }
+            None => self.await_run(found.run, order),
         }
     }
 
-    /// Late findings of the shell, as `Inventory` at the start.
-    pub fn found(&mut self, runs: &[FoundRun], inventory: &Inventory, now: Now) {
+    fn await_run(&mut self, run: RunId, order: Order) {
+        let resource = order.call.resource.clone();
+        let purpose = Purpose::Order(Box::new(order));
+        self.busy.insert(resource.clone(), run);
+        self.runs.insert(run, Run { purpose, resource });
+    }
+
+    /// Orders of an earlier session of whose run nothing is known any more: what they led to is looked at.
+    pub fn resolve_left(&mut self, now: Now, out: &mut Outbox) {
+        for (_, order) in std::mem::take(&mut self.left_orders) {
+            self.verify(Box::new(order), now, out);
+        }
+    }
+
+    /// What the shell's journal knows of runs of an earlier session.
+    pub fn found(&mut self, runs: &[FoundRun], now: Now) {
         for found in runs {
-            let is_known = self.runs.contains_key(&found.run)
-                || self.kept.contains_key(&found.call.name);
+            let is_known =
+                self.runs.contains_key(&found.run) || self.kept.contains_key(&found.call.name);
             if !is_known {
-                self.adopt_run(found, inventory, now);
+                self.adopt_run(found, now);
             }
         }
     }
@@ -232,7 +259,11 @@ impl Executor {
             Purpose::Order(order) | Purpose::Verify(order) => Some(order.name.clone()),
             _ => None,
         });
-        let queued = self.queues.values().flatten().map(|order| order.name.clone());
+        let queued = self
+            .queues
+            .values()
+            .flatten()
+            .map(|order| order.name.clone());
         NodeInventory {
             term,
             incarnation: self.incarnation,
@@ -248,7 +279,10 @@ impl Executor {
         if order.term < self.term || order.boot != self.incarnation.boot {
             out.log(
                 LogLevel::Debug,
-                format!("Refused order {} of an older term or another boot.", order.name),
+                format!(
+                    "Refused order {} of an older term or another boot.",
+                    order.name
+                ),
             );
             return;
         }
@@ -322,7 +356,10 @@ impl Executor {
         if queue.len() >= QUEUE_MAX {
             out.log(
                 LogLevel::Warn,
-                format!("Refused order {}: too many wait for {resource}.", order.name),
+                format!(
+                    "Refused order {}: too many wait for {resource}.",
+                    order.name
+                ),
             );
             return;
         }
@@ -342,10 +379,6 @@ impl Executor {
             self.queues.remove(resource);
             return;
         };
-        out.effect(Effect::Remember {
-            key: format!("order/{}", order.name),
-            value: Some(encode(&order)),
-        });
         if let Some(rc) = self.registration(&order, out) {
             self.report(&order, exited(rc), now);
             self.send_pending(now, out);
@@ -357,6 +390,13 @@ impl Executor {
         if call.class == "stonith" && call.action == "start" {
             call.action = "monitor".to_owned();
         }
+        // What this run will be called is remembered before it begins.
+        let key = format!("order/{}/{}", order.name, self.next_run);
+        self.order_keys.insert(order.name.clone(), key.clone());
+        out.effect(Effect::Remember {
+            key,
+            value: Some(encode(&order)),
+        });
         self.run(call, Purpose::Order(Box::new(order)), out);
     }
 
@@ -542,7 +582,10 @@ impl Executor {
         if order.call.action == "stop" {
             // Stopping what is stopped succeeds: the order is carried out once more.
             let resource = order.call.resource.clone();
-            self.queues.entry(resource.clone()).or_default().push_front(*order);
+            self.queues
+                .entry(resource.clone())
+                .or_default()
+                .push_front(*order);
             self.next_of(&resource, now, out);
             return;
         }
@@ -643,11 +686,8 @@ impl Executor {
             if report.number > upto {
                 break;
             }
-            if !report.action.is_empty() {
-                out.effect(Effect::Remember {
-                    key: format!("order/{}", report.action),
-                    value: None,
-                });
+            if let Some(key) = self.order_keys.remove(&report.action) {
+                out.effect(Effect::Remember { key, value: None });
             }
             self.pending.pop_front();
         }
@@ -673,6 +713,14 @@ impl Executor {
             .map(|monitor| monitor.next);
         let resend = (!self.pending.is_empty()).then_some(self.resend_at);
         monitors.chain(resend).min().unwrap_or(Millis(u64::MAX))
+    }
+
+    /// Whether an ordered action has ended, and as expected.
+    #[must_use]
+    pub fn kept_result(&self, name: &str) -> Option<bool> {
+        let report = self.kept.get(name)?;
+        let (rc, status) = rc_and_status(report.result.outcome);
+        Some(status == 0 && rc == report.expected_rc)
     }
 
     /// Nothing that was ordered runs or waits here.
@@ -741,7 +789,11 @@ fn order_of(call: &AgentCall) -> Order {
         name: call.name.clone(),
         term: Term(0),
         boot: crate::ids::Boot(0),
-        kind: if is_look { OrderKind::Look } else { OrderKind::Begin },
+        kind: if is_look {
+            OrderKind::Look
+        } else {
+            OrderKind::Begin
+        },
         key: format!("{}_{}_{}", call.resource, call.action, call.interval_ms),
         transition_key: String::new(),
         expected_rc: 0,

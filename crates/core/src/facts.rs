@@ -3,9 +3,7 @@
 use quorate_model::cib::{
     AttributeSet, Cib, Constraint, Extra, Location, Node, Pair, Resource, Rule, RulePart, SetKind,
 };
-use quorate_model::status::{
-    NodeState, OperationHistory, ResourceHistory, Status, TicketState,
-};
+use quorate_model::status::{NodeState, OperationHistory, ResourceHistory, Status, TicketState};
 
 use crate::document;
 use crate::ids::NodeName;
@@ -87,10 +85,14 @@ fn names_node(constraint: &Constraint, name: &NodeName) -> bool {
     };
     let is_it = |text: &str| text.eq_ignore_ascii_case(&name.0);
     location.node.as_deref().is_some_and(is_it)
-        || location.rules.iter().flat_map(|rule| &rule.parts).any(|part| {
-            matches!(part, RulePart::Expression { attribute, value: Some(value), .. }
+        || location
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.parts)
+            .any(|part| {
+                matches!(part, RulePart::Expression { attribute, value: Some(value), .. }
                 if attribute == "#uname" && is_it(value))
-        })
+            })
 }
 
 /// Resources that no constraint ties to a witness must not run there.
@@ -159,7 +161,11 @@ fn nodes(state: &ClusterState) -> Vec<Node> {
             }
             overlay(&mut node, state.nodes.get(name));
             nodes.push(node);
-        } else if configured.kind.as_deref().is_some_and(|kind| kind != "member") {
+        } else if configured
+            .kind
+            .as_deref()
+            .is_some_and(|kind| kind != "member")
+        {
             nodes.push(node);
         }
     }

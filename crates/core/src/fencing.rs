@@ -195,7 +195,11 @@ impl FencingCoordinator {
         let (base, spread) = current(job).delay();
         let is_first = job.tries == 0 && job.level == 0;
         let delay = if is_first && job.request.action != FenceAction::On {
-            base + if spread == 0 { 0 } else { random % (spread + 1) }
+            base + if spread == 0 {
+                0
+            } else {
+                random % (spread + 1)
+            }
         } else {
             0
         };
@@ -345,8 +349,7 @@ impl FencingCoordinator {
             Outcome::Exited(0) => {
                 if job.said_off {
                     let device = &current(job).id;
-                    job.last_error =
-                        format!("{device} said off, but the power state is still on");
+                    job.last_error = format!("{device} said off, but the power state is still on");
                 }
                 self.try_again(target, context, executor, out)
             }
@@ -406,7 +409,11 @@ impl FencingCoordinator {
         for device in &job.used {
             let id = self.next_run;
             self.next_run += 1;
-            let call = device.call(&job.request.target, "on", devices::timeout_ms(context.state));
+            let call = device.call(
+                &job.request.target,
+                "on",
+                devices::timeout_ms(context.state),
+            );
             if job.runner == *context.own {
                 executor.run_device(id, self.term, Coordinator::Own, call, out);
             } else {
@@ -542,7 +549,11 @@ fn failed_outcome(job: &Job) -> FenceOutcome {
 
 fn finish(job: &Job, outcome: FenceOutcome, context: &Context<'_>) -> Finished {
     let devices = if job.used.is_empty() {
-        job.levels.iter().flatten().map(|device| device.id.clone()).collect()
+        job.levels
+            .iter()
+            .flatten()
+            .map(|device| device.id.clone())
+            .collect()
     } else {
         job.used.iter().map(|device| device.id.clone()).collect()
     };

@@ -6,9 +6,25 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod apply;
+pub mod controller;
+pub mod devices;
+pub mod document;
 pub mod engine;
+pub mod entry;
 pub mod event;
+pub mod executor;
+pub mod facts;
+pub mod fencing;
 pub mod ids;
+pub mod message;
 pub mod node;
+pub mod orders;
+pub mod outbox;
+pub mod requests;
+pub mod runner;
 pub mod start;
+pub mod state;
 pub mod store;
+pub mod view;
+pub mod world;

@@ -29,7 +29,12 @@ pub fn anonymous(configuration: &Configuration) -> BTreeSet<String> {
                 }
             },
             Resource::Bundle(bundle) => {
-                names.extend(bundle.primitive.iter().map(|primitive| primitive.id.clone()));
+                names.extend(
+                    bundle
+                        .primitive
+                        .iter()
+                        .map(|primitive| primitive.id.clone()),
+                );
             }
             _ => {}
         }
@@ -100,7 +105,11 @@ pub fn order(
         parameters: action.parameters.clone(),
         meta: action.meta.clone(),
         target: None,
-        timeout_ms: if action.timeout_ms == 0 { 20_000 } else { action.timeout_ms },
+        timeout_ms: if action.timeout_ms == 0 {
+            20_000
+        } else {
+            action.timeout_ms
+        },
         interval_ms: action.interval_ms,
         name: name.clone(),
     };
@@ -159,7 +168,11 @@ fn failure_weight(state: &ClusterState, action: &Action) -> FailureWeight {
             let is_fatal = state
                 .option("start-failure-is-fatal")
                 .is_none_or(document::is_true);
-            if is_fatal { FailureWeight::Infinite } else { FailureWeight::One }
+            if is_fatal {
+                FailureWeight::Infinite
+            } else {
+                FailureWeight::One
+            }
         }
         ActionKind::Stop => FailureWeight::Infinite,
         _ => FailureWeight::One,

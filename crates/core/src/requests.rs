@@ -79,7 +79,10 @@ impl Requests {
         if self.applies.contains(&id) {
             return conflict(world);
         }
-        refused(why, "look at the present state (quorate status) and ask again")
+        refused(
+            why,
+            "look at the present state (quorate status) and ask again",
+        )
     }
 
     /// A local client is gone.
@@ -113,7 +116,14 @@ impl Requests {
         if let Request::FenceCheck { node } = request {
             return Wanted::FenceCheck(id, node);
         }
-        if let Request::Attribute { node, name, access: Access::Get, lifetime, .. } = &request {
+        if let Request::Attribute {
+            node,
+            name,
+            access: Access::Get,
+            lifetime,
+            ..
+        } = &request
+        {
             let value = attribute(world, node, name, *lifetime);
             out.answers.push((id, Response::Value(value)));
             return Wanted::Nothing;
@@ -131,7 +141,10 @@ impl Requests {
         }
         let is_for_leader = matches!(
             request,
-            Request::Admit { .. } | Request::Remove { .. } | Request::Transfer { .. } | Request::Fence { .. }
+            Request::Admit { .. }
+                | Request::Remove { .. }
+                | Request::Transfer { .. }
+                | Request::Fence { .. }
         );
         if is_for_leader && world.leads.is_none() {
             out.send(To::Leader, Message::Request { id, request });
@@ -156,12 +169,23 @@ impl Requests {
     ) -> Result<Option<(String, Entry)>, Box<Response>> {
         let wall_ms = world.now.wall_ms;
         let proposal = match request {
-            Request::Apply { text, based_on, errors, who } => {
+            Request::Apply {
+                text,
+                based_on,
+                errors,
+                who,
+            } => {
                 let entry = configure(world, text, based_on, errors, who)?;
                 self.applies.insert(id);
                 ("the configuration is in force".to_owned(), entry)
             }
-            Request::Attribute { node, name, access, lifetime, who } => {
+            Request::Attribute {
+                node,
+                name,
+                access,
+                lifetime,
+                who,
+            } => {
                 let node = member(world, &node)?;
                 let before = attribute(world, &node, &name, lifetime);
                 let value = match access {
@@ -174,9 +198,17 @@ impl Requests {
                     return Ok(None);
                 }
                 let what = format!("{name}={} on {node}", value.as_deref().unwrap_or("-"));
-                (what.clone(), attributes(world, vec![(node, name, value, lifetime)], who, what))
+                (
+                    what.clone(),
+                    attributes(world, vec![(node, name, value, lifetime)], who, what),
+                )
             }
-            Request::Standby { node, switch, lifetime, who } => {
+            Request::Standby {
+                node,
+                switch,
+                lifetime,
+                who,
+            } => {
                 let node = member(world, &node)?;
                 let word = if switch == Switch::On { "on" } else { "off" };
                 let what = format!("{node} standby {word}");
@@ -184,48 +216,97 @@ impl Requests {
                     Lifetime::Forever => Lifetime::Reboot,
                     Lifetime::Reboot => Lifetime::Forever,
                 };
-                let mut changes = vec![(node.clone(), "standby".to_owned(), Some(word.to_owned()), lifetime)];
+                let mut changes = vec![(
+                    node.clone(),
+                    "standby".to_owned(),
+                    Some(word.to_owned()),
+                    lifetime,
+                )];
                 if switch == Switch::Off {
                     changes.push((node, "standby".to_owned(), None, other));
                 }
                 (what.clone(), attributes(world, changes, who, what))
             }
-            Request::Maintenance { node, switch, who } => {
-                maintenance(world, node, switch, who)?
-            }
-            Request::Move { resource, node, expires_ms, who } => {
-                moves(world, &resource, node, expires_ms, who, MoveKind::Prefer)?
-            }
-            Request::Ban { resource, node, expires_ms, who } => {
-                moves(world, &resource, node, expires_ms, who, MoveKind::Ban)?
-            }
-            Request::Clear { resource, node, who } => clear(world, &resource, node, who)?,
-            Request::Cleanup { resource, node, who } => cleanup(world, resource, node, who)?,
+            Request::Maintenance { node, switch, who } => maintenance(world, node, switch, who)?,
+            Request::Move {
+                resource,
+                node,
+                expires_ms,
+                who,
+            } => moves(world, &resource, node, expires_ms, who, MoveKind::Prefer)?,
+            Request::Ban {
+                resource,
+                node,
+                expires_ms,
+                who,
+            } => moves(world, &resource, node, expires_ms, who, MoveKind::Ban)?,
+            Request::Clear {
+                resource,
+                node,
+                who,
+            } => clear(world, &resource, node, who)?,
+            Request::Cleanup {
+                resource,
+                node,
+                who,
+            } => cleanup(world, resource, node, who)?,
             Request::Reprobe { node, who } => cleanup(world, None, node, who)?,
             Request::ConfirmFenced { node, who } => confirm(world, &node, who)?,
-            Request::Token { hash, expires_wall_ms, .. } => {
-                let entry = Entry::Token { hash, expires_wall_ms, wall_ms };
+            Request::Token {
+                hash,
+                expires_wall_ms,
+                ..
+            } => {
+                let entry = Entry::Token {
+                    hash,
+                    expires_wall_ms,
+                    wall_ms,
+                };
                 ("the token is valid".to_owned(), entry)
             }
-            Request::Ticket { ticket, switch, who } => {
+            Request::Ticket {
+                ticket,
+                switch,
+                who,
+            } => {
                 let is_granted = switch == Switch::On;
-                let what = format!("ticket {ticket} {}", if is_granted { "granted" } else { "revoked" });
-                (what, Entry::Ticket { ticket, is_granted, who, wall_ms })
+                let what = format!(
+                    "ticket {ticket} {}",
+                    if is_granted { "granted" } else { "revoked" }
+                );
+                (
+                    what,
+                    Entry::Ticket {
+                        ticket,
+                        is_granted,
+                        who,
+                        wall_ms,
+                    },
+                )
             }
             Request::Admit { node, token_hash } => {
                 let text = format!("admit {}", node.name);
-                (text, Entry::Admit { node, token_hash, wall_ms })
+                (
+                    text,
+                    Entry::Admit {
+                        node,
+                        token_hash,
+                        wall_ms,
+                    },
+                )
             }
             Request::Remove { node, .. } => {
                 let node = member(world, &node)?;
                 removable(world, &node)?;
-                out.members.push((Some(id), MemberChange::Remove { name: node }));
+                out.members
+                    .push((Some(id), MemberChange::Remove { name: node }));
                 return Ok(None);
             }
             Request::Transfer { node } => {
                 let node = member(world, &node)?;
                 out.transfer = Some(node.clone());
-                out.answers.push((id, done(&format!("{node} is asked to lead"))));
+                out.answers
+                    .push((id, done(&format!("{node} is asked to lead"))));
                 return Ok(None);
             }
             Request::Fence { node, action, who } => {
@@ -233,7 +314,10 @@ impl Requests {
                 return Ok(None);
             }
             Request::State | Request::Watch | Request::Shutdown | Request::FenceCheck { .. } => {
-                let answer = refused("this request is for a local client only", "ask the node itself");
+                let answer = refused(
+                    "this request is for a local client only",
+                    "ask the node itself",
+                );
                 return Err(Box::new(answer));
             }
         };
@@ -277,7 +361,12 @@ fn member(world: &World<'_>, node: &NodeName) -> Result<NodeName, Box<Response>>
     if let Some(name) = facts::member_named(world.state, &node.0) {
         return Ok(name.clone());
     }
-    let names: Vec<&str> = world.state.members.keys().map(|name| name.0.as_str()).collect();
+    let names: Vec<&str> = world
+        .state
+        .members
+        .keys()
+        .map(|name| name.0.as_str())
+        .collect();
     Err(refusal(
         format!("{node} is no member of this cluster"),
         format!("its members are: {}", names.join(", ")),
@@ -348,7 +437,10 @@ fn configure(
     if errors == OnErrors::Refuse && !text.trim_start().starts_with('<') {
         let (_, diagnostics) = quorate_model::crm::parse(&text);
         if diag::has_errors(&diagnostics) {
-            let source = Source { name: "configuration", text: &text };
+            let source = Source {
+                name: "configuration",
+                text: &text,
+            };
             return Err(refusal(
                 diag::render_all(&diagnostics, source, false),
                 "correct it (quorate check --fix proposes how), or load the rest with --force",
@@ -379,7 +471,14 @@ fn maintenance(
     let what = format!("maintenance {word} on {}", names.join(", "));
     let changes = nodes
         .iter()
-        .map(|node| (node.clone(), "maintenance".to_owned(), value.clone(), Lifetime::Forever))
+        .map(|node| {
+            (
+                node.clone(),
+                "maintenance".to_owned(),
+                value.clone(),
+                Lifetime::Forever,
+            )
+        })
         .collect();
     Ok((what.clone(), attributes(world, changes, who, what)))
 }
@@ -440,12 +539,18 @@ fn moves(
             (MoveKind::Ban, here)
         }
     };
-    let expires = expires_ms.map(|ms| wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let expires =
+        expires_ms.map(|ms| wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
     let id = move_id(kind, resource, &node);
     let record = MoveRecord {
         resource: resource.to_owned(),
         node: node.clone(),
-        score: if kind == MoveKind::Prefer { "INFINITY" } else { "-INFINITY" }.to_owned(),
+        score: if kind == MoveKind::Prefer {
+            "INFINITY"
+        } else {
+            "-INFINITY"
+        }
+        .to_owned(),
         expires_wall_ms: expires,
         who: who.clone(),
     };
@@ -464,7 +569,14 @@ fn moves(
             changes.push((ban, None));
         }
     }
-    Ok((text, Entry::Moves { changes, who, wall_ms }))
+    Ok((
+        text,
+        Entry::Moves {
+            changes,
+            who,
+            wall_ms,
+        },
+    ))
 }
 
 fn clear(
@@ -490,7 +602,14 @@ fn clear(
     }
     let wall_ms = world.now.wall_ms;
     let text = format!("{resource} runs where the configuration wants it");
-    Ok((text, Entry::Moves { changes, who, wall_ms }))
+    Ok((
+        text,
+        Entry::Moves {
+            changes,
+            who,
+            wall_ms,
+        },
+    ))
 }
 
 fn cleanup(
@@ -511,7 +630,9 @@ fn cleanup(
                 known_resource(world, resource)?;
                 let status = world.state.node(&node);
                 let leaves = crate::view::leaves(&world.state.configuration, resource);
-                let known = status.into_iter().flat_map(|status| status.resources.keys());
+                let known = status
+                    .into_iter()
+                    .flat_map(|status| status.resources.keys());
                 for id in known {
                     let base = id.split(':').next().unwrap_or(id);
                     if leaves.iter().any(|leaf| leaf == base) {
@@ -571,7 +692,10 @@ fn removable(world: &World<'_>, node: &NodeName) -> Result<(), Box<Response>> {
         } else {
             format!("fence it first: quorate fence {node}")
         };
-        return Err(refusal(format!("{node} may be running {}", held.join(", ")), help));
+        return Err(refusal(
+            format!("{node} may be running {}", held.join(", ")),
+            help,
+        ));
     }
     Ok(())
 }

@@ -138,7 +138,12 @@ impl Runner {
             .ids()
             .filter(|id| self.step(*id) == Step::Waiting)
             .filter(|id| self.holds.get(id).is_none_or(|until| *until <= now))
-            .filter(|id| self.action(*id).inputs.iter().all(|input| self.lets_pass(*input)))
+            .filter(|id| {
+                self.action(*id)
+                    .inputs
+                    .iter()
+                    .all(|input| self.lets_pass(*input))
+            })
             .collect();
         ready.sort_by_key(|id| (-i64::from(self.action(*id).priority), *id));
         let limit = self.plan.batch_limit as usize;
@@ -171,9 +176,8 @@ impl Runner {
 
     /// The actions that were dispatched and have no result.
     pub fn running(&self) -> impl Iterator<Item = ActionId> + '_ {
-        self.ids().filter(|id| {
-            matches!(self.step(*id), Step::Dispatched { .. } | Step::Intended)
-        })
+        self.ids()
+            .filter(|id| matches!(self.step(*id), Step::Dispatched { .. } | Step::Intended))
     }
 
     /// Running actions on a node (a fencing runs elsewhere and does not count).
@@ -221,7 +225,10 @@ pub fn runs_on(action: &Action) -> Option<&str> {
 pub fn is_free(kind: ActionKind) -> bool {
     matches!(
         kind,
-        ActionKind::Pseudo | ActionKind::Bookkeeping | ActionKind::ClearFailcount | ActionKind::Delete
+        ActionKind::Pseudo
+            | ActionKind::Bookkeeping
+            | ActionKind::ClearFailcount
+            | ActionKind::Delete
     )
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{FoundRun, Peer};
-use crate::ids::{Incarnation, Lineage, NodeName, RaftId};
+use crate::event::Peer;
+use crate::ids::{Incarnation, Lineage, NodeName, RaftId, RunId};
 use crate::store::Saved;
 
 /// Everything a node knows when its daemon starts.
@@ -93,10 +93,10 @@ impl Founder {
 pub struct Inventory {
     /// The records of `Effect::Remember`.
     pub remembered: BTreeMap<String, Vec<u8>>,
-    /// What the journal of agent runs holds: ended ones with their result; for the others the shell watches
-    /// the process again and reports its end as `AgentDone` under the same number, with `Outcome::Lost`
-    /// where the exit code is not known.
-    pub runs: Vec<FoundRun>,
+    /// Runs that still go on: the shell watches them again and reports each end as `AgentDone` under the
+    /// same number, with `Outcome::Lost` where the exit code is not known. `Event::Inventory` tells more of
+    /// them, and of those that have ended.
+    pub running: Vec<RunId>,
 }
 
 /// Settings of the timers. Those that the configuration also has (`detection-time`) are taken from there

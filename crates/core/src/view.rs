@@ -25,7 +25,12 @@ pub fn resource_ids(configuration: &Configuration) -> Vec<String> {
             }
             Resource::Bundle(bundle) => {
                 ids.push(bundle.id.clone());
-                ids.extend(bundle.primitive.iter().map(|primitive| primitive.id.clone()));
+                ids.extend(
+                    bundle
+                        .primitive
+                        .iter()
+                        .map(|primitive| primitive.id.clone()),
+                );
             }
             Resource::Template(_) => {}
         }
@@ -41,7 +46,11 @@ pub fn leaves(configuration: &Configuration, id: &str) -> Vec<String> {
             Resource::Primitive(primitive) => (vec![&primitive.id], vec![primitive.id.clone()]),
             Resource::Group(group) => (
                 vec![&group.id],
-                group.members.iter().map(|member| member.id.clone()).collect(),
+                group
+                    .members
+                    .iter()
+                    .map(|member| member.id.clone())
+                    .collect(),
             ),
             Resource::Clone(clone) => match &clone.child {
                 CloneChild::Primitive(primitive) => {
@@ -49,12 +58,20 @@ pub fn leaves(configuration: &Configuration, id: &str) -> Vec<String> {
                 }
                 CloneChild::Group(group) => (
                     vec![&clone.id, &group.id],
-                    group.members.iter().map(|member| member.id.clone()).collect(),
+                    group
+                        .members
+                        .iter()
+                        .map(|member| member.id.clone())
+                        .collect(),
                 ),
             },
             Resource::Bundle(bundle) => (
                 vec![&bundle.id],
-                bundle.primitive.iter().map(|primitive| primitive.id.clone()).collect(),
+                bundle
+                    .primitive
+                    .iter()
+                    .map(|primitive| primitive.id.clone())
+                    .collect(),
             ),
             Resource::Template(_) => continue,
         };

@@ -1,0 +1,185 @@
+//! Without quorum: what this node does by itself (`no-quorum-policy`), once its lease is gone and no fencing
+//! of its peer is under way that would bring the quorum back.
+
+use quorate_policy::Options;
+use quorate_policy::plan::ActionKind;
+
+use crate::engine::Blocked;
+use crate::event::LogLevel;
+use crate::executor::Lease;
+use crate::facts::{self, Quorum};
+use crate::ids::{Millis, NodeName};
+use crate::orders;
+use crate::outbox::Outbox;
+use crate::runner::{Runner, Step, is_free, runs_on};
+use crate::state::{ClusterState, Presence};
+
+use super::Node;
+
+/// Between two looks.
+const LOOK_MS: u64 = 500;
+
+/// A local stop under way.
+#[derive(Default)]
+pub(super) struct LocalStop {
+    /// Without quorum since then.
+    since: Option<Millis>,
+    runner: Option<Runner>,
+    look_at: Option<Millis>,
+    number: u64,
+    has_told: bool,
+}
+
+impl LocalStop {
+    /// When it needs the next tick.
+    pub(super) fn deadline(&self) -> Millis {
+        self.look_at.unwrap_or(Millis(u64::MAX))
+    }
+}
+
+impl Node {
+    /// Stops what must not run without quorum.
+    pub(super) fn stop_locally(&mut self, out: &mut Outbox) {
+        let now = self.now.mono;
+        let holds = self.state.held_by(&self.name).next().is_some();
+        if self.leader.is_some() || self.lease() == Lease::Valid || !holds {
+            self.local = LocalStop {
+                number: self.local.number,
+                ..LocalStop::default()
+            };
+            return;
+        }
+        let since = *self.local.since.get_or_insert(now);
+        if self.local.look_at.is_some_and(|at| at > now) {
+            return;
+        }
+        self.local.look_at = Some(now.plus(LOOK_MS));
+        if self.must_hold(since) {
+            return;
+        }
+        if !self.local.has_told {
+            self.local.has_told = true;
+            let policy = self
+                .state
+                .option("no-quorum-policy")
+                .unwrap_or("stop")
+                .to_owned();
+            out.log(
+                LogLevel::Warn,
+                format!("Without quorum for too long: no-quorum-policy is {policy}."),
+            );
+        }
+        if self
+            .local
+            .runner
+            .as_ref()
+            .is_none_or(|runner| runner.is_over(now))
+        {
+            self.plan_locally();
+        }
+        self.drive_locally(out);
+    }
+
+    /// A pair whose other half is being fenced, or was left alone without fencing, goes on: losing the
+    /// standby must not stop the service. The policy applies once the fencing has failed.
+    fn must_hold(&self, since: Millis) -> bool {
+        let now = self.now.mono;
+        if now.since(since) < self.settings.detection_ms {
+            return true;
+        }
+        let is_open = self
+            .blocked
+            .iter()
+            .any(|blocked| matches!(blocked, Blocked::FencingPeer { .. }));
+        let limit = crate::devices::timeout_ms(&self.state);
+        is_open && now.since(since) < limit
+    }
+
+    fn plan_locally(&mut self) {
+        let alone = alone(&self.state, &self.name);
+        let cib = facts::cib(&alone, Quorum::Lost, self.now.wall_ms);
+        let options = Options {
+            now: self.now.wall_ms / 1_000,
+            ..Options::default()
+        };
+        let plan = (self.scheduler)(&cib, &options);
+        self.local.number += 1;
+        let number = self.local.number;
+        self.local.runner = Some(Runner::new(number, self.term, plan, "no quorum".to_owned()));
+    }
+
+    fn drive_locally(&mut self, out: &mut Outbox) {
+        let Some(mut runner) = self.local.runner.take() else {
+            return;
+        };
+        for id in runner.running().collect::<Vec<_>>() {
+            if let Some(is_expected) = self.executor.kept_result(&local_name(&runner.name(id))) {
+                runner.set(
+                    id,
+                    if is_expected {
+                        Step::Done
+                    } else {
+                        Step::Failed
+                    },
+                );
+            }
+        }
+        for _ in 0..1_000 {
+            let ready = runner.ready(self.now.mono);
+            if ready.is_empty() {
+                break;
+            }
+            for id in ready {
+                let action = runner.action(id).clone();
+                let is_here = runs_on(&action) == Some(self.name.0.as_str());
+                let stops = matches!(
+                    action.kind,
+                    ActionKind::Stop | ActionKind::Demote | ActionKind::Cancel | ActionKind::Notify
+                );
+                if is_free(action.kind) || !is_here {
+                    runner.set(id, Step::Done);
+                    continue;
+                }
+                if !stops {
+                    // Nothing begins without quorum.
+                    runner.set(id, Step::Failed);
+                    continue;
+                }
+                let name = local_name(&runner.name(id));
+                let transition = (runner.term, runner.number, id.0);
+                let order = orders::order(&self.state, &action, name, transition);
+                let Some((_, mut order)) = order else {
+                    runner.set(id, Step::Failed);
+                    continue;
+                };
+                order.term = self.executor.term();
+                let sent = self.now.mono;
+                runner.set(
+                    id,
+                    Step::Dispatched {
+                        sent,
+                        overdue: Millis(u64::MAX),
+                    },
+                );
+                self.executor.order(order, Lease::Expired, self.now, out);
+            }
+        }
+        self.local.runner = Some(runner);
+    }
+}
+
+fn local_name(name: &str) -> String {
+    format!("local.{name}")
+}
+
+/// The state as if this node were alone, and every other cleanly gone: what stops here is all that matters.
+fn alone(state: &ClusterState, own: &NodeName) -> ClusterState {
+    let mut alone = state.clone();
+    for (name, node) in &mut alone.nodes {
+        if name != own {
+            node.presence = Presence::Left;
+            node.resources.clear();
+        }
+    }
+    alone
+}
