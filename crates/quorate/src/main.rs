@@ -8,6 +8,7 @@ mod context;
 mod error;
 mod facts;
 mod tools;
+mod view;
 
 use std::process::ExitCode;
 

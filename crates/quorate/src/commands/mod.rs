@@ -43,6 +43,10 @@ verbs! {
     Leave => leave;
     /// Take another node out of the cluster.
     Remove => remove;
+    /// Show what is blocked, nodes, resources, failures.
+    Status => status;
+    /// Show what happened, and why.
+    History => history;
     /// Move the resources off a node.
     Standby => standby;
     /// Let a node run resources again.

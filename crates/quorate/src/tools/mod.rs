@@ -1,13 +1,15 @@
 //! Compatibility names: the tools that agents and operators know, with the arguments that they use.
 //! The daemon puts links of these names into a directory of its own for its agents.
 
+mod crm_mon;
+
 use std::process::ExitCode;
 
 /// A tool: its arguments without the name.
 pub type Tool = fn(&[String]) -> ExitCode;
 
 /// Name and tool, one a line.
-const TOOLS: &[(&str, Tool)] = &[];
+const TOOLS: &[(&str, Tool)] = &[("crm_mon", crm_mon::run)];
 
 /// The tool of that name.
 pub fn by_name(name: &str) -> Option<Tool> {
