@@ -1,6 +1,7 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
 mod install;
+mod package;
 mod sim;
 mod verify;
 
@@ -22,6 +23,8 @@ enum Task {
         #[arg(long)]
         peer: bool,
     },
+    /// Builds Debian packages.
+    Package,
     /// Whole clusters under deterministic simulation.
     Sim(sim::Sim),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),
         Task::Install { peer } => install(peer),
+        Task::Package => package::package(),
         Task::Sim(sim) => sim.run(),
     }
 }

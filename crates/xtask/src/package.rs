@@ -1,0 +1,131 @@
+//! Debian packages: `quorate`, and `quorate-compat` with Pacemaker's names for those who want them in /usr/sbin.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const STAGE: &str = "target/package";
+/// Names that `quorate-compat` puts into /usr/sbin.
+const NAMES: &[&str] = &["crm", "crm_mon"];
+
+/// Builds both.
+pub fn package() -> ExitCode {
+    match build() {
+        Ok(files) => {
+            for file in files {
+                println!("{}", file.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<Vec<PathBuf>, String> {
+    run(Command::new("cargo").args(["build", "--release", "--package", "quorate"]))?;
+    let _ = fs::remove_dir_all(STAGE);
+    let architecture = output(Command::new("dpkg").arg("--print-architecture"))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let failed = |e: io::Error| format!("cannot lay out the package: {e}");
+    main_package(version, &architecture).map_err(failed)?;
+    compat_package(version).map_err(failed)?;
+    let mut files = Vec::new();
+    for (name, architecture) in [
+        ("quorate", architecture.as_str()),
+        ("quorate-compat", "all"),
+    ] {
+        let file = Path::new("target").join(format!("{name}_{version}_{architecture}.deb"));
+        run(Command::new("dpkg-deb")
+            .args(["--root-owner-group", "--build"])
+            .arg(Path::new(STAGE).join(name))
+            .arg(&file))?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn main_package(version: &str, architecture: &str) -> io::Result<()> {
+    let root = Path::new(STAGE).join("quorate");
+    put(
+        &root,
+        "usr/sbin/quorate",
+        &fs::read("target/release/quorate")?,
+        0o755,
+    )?;
+    put(
+        &root,
+        "lib/systemd/system/quorate.service",
+        &fs::read("packaging/systemd/quorate.service")?,
+        0o644,
+    )?;
+    for file in ["README.md", "CHANGELOG.md"] {
+        put(
+            &root,
+            &format!("usr/share/doc/quorate/{file}"),
+            &fs::read(file)?,
+            0o644,
+        )?;
+    }
+    for script in ["postinst", "prerm", "postrm"] {
+        put(
+            &root,
+            &format!("DEBIAN/{script}"),
+            &fs::read(format!("packaging/deb/{script}"))?,
+            0o755,
+        )?;
+    }
+    let control = format!(
+        "Package: quorate\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: The Quorate project\n\
+         Section: admin\nPriority: optional\nDepends: libc6, passwd, kmod, iproute2\n\
+         Recommends: resource-agents\nSuggests: fence-agents, cluster-glue, ipmitool\n\
+         Description: keeps services running when the machine under them dies\n \
+         One daemon for membership, fencing, resource management and the tools around them.\n \
+         It runs OCF agents, systemd units and fence agents as they are.\n"
+    );
+    put(&root, "DEBIAN/control", control.as_bytes(), 0o644)
+}
+
+fn compat_package(version: &str) -> io::Result<()> {
+    let root = Path::new(STAGE).join("quorate-compat");
+    fs::create_dir_all(root.join("usr/sbin"))?;
+    for name in NAMES {
+        symlink("quorate", root.join("usr/sbin").join(name))?;
+    }
+    let control = format!(
+        "Package: quorate-compat\nVersion: {version}\nArchitecture: all\nMaintainer: The Quorate project\n\
+         Section: admin\nPriority: optional\nDepends: quorate (>= {version})\n\
+         Conflicts: pacemaker-cli-utils, crmsh\n\
+         Description: crm and crm_mon by Quorate\n \
+         The names that operators of Pacemaker know, answered by Quorate.\n"
+    );
+    put(&root, "DEBIAN/control", control.as_bytes(), 0o644)
+}
+
+fn put(root: &Path, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
+    let path = root.join(path);
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(&path, content)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?} failed: {status}")),
+        Err(e) => Err(format!("{command:?} cannot be run: {e}")),
+    }
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|e| format!("{command:?} cannot be run: {e}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
