@@ -342,7 +342,12 @@ pub fn runners(
                 (false, true) => 2,
                 (false, false) => 3,
             };
-            (rank, name.clone())
+            // A witness may have no agents.
+            let is_witness = state
+                .members
+                .get(name)
+                .is_some_and(|member| member.is_witness);
+            (rank + if is_witness { 4 } else { 0 }, name.clone())
         })
         .collect();
     nodes.sort();

@@ -7,11 +7,15 @@ mod drain;
 mod inflow;
 mod local;
 mod requests_in;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::controller::{Controller, Scheduler};
-use crate::engine::{Engine, EngineInput, EngineStart, MemberChange, Settings};
+#[cfg(not(test))]
+use crate::engine::Engine;
+use crate::engine::{EngineInput, EngineStart, MemberChange, Settings};
 use crate::entry::Entry;
 use crate::event::{Effect, Event, LogLevel};
 use crate::executor::{Coordinator, Executor, Lease};
@@ -23,6 +27,8 @@ use crate::requests::{Origin, Requests};
 use crate::start::{Start, Timing};
 use crate::state::{ClusterState, FenceRecord};
 use crate::world::{Contact, World};
+#[cfg(test)]
+use tests::fake::Engine;
 
 /// Rounds of carrying in one step; more means that two parts answer each other for ever.
 const ROUNDS_MAX: usize = 10_000;
