@@ -2,3 +2,4 @@
 
 pub mod read;
 mod read_status;
+pub mod write;
