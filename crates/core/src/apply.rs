@@ -278,9 +278,13 @@ fn node_up(
     }
     let status = state.nodes.entry(node.clone()).or_default();
     let is_dead = |certificate: &Certificate| certificate.boot == incarnation.boot;
-    if status.certificate.as_ref().is_some_and(is_dead) {
+    let is_same_boot = status.incarnation.boot == incarnation.boot;
+    if status.certificate.as_ref().is_some_and(is_dead)
+        || (is_same_boot && !status.distrusted.is_empty())
+    {
         return void("this boot of the node was fenced");
     }
+    status.distrusted.clear();
     if status.incarnation.boot != incarnation.boot {
         forget_life(state, &node);
     }
@@ -356,6 +360,7 @@ fn fencing(state: &mut ClusterState, record: FenceRecord) -> Vec<Change> {
                     status.since_wall_ms = record.wall_ms;
                     status.reason.clone_from(&record.reason);
                     status.fence_failures = 0;
+                    status.distrusted.clear();
                     forget_life(state, &target);
                 }
             }
@@ -363,7 +368,11 @@ fn fencing(state: &mut ClusterState, record: FenceRecord) -> Vec<Change> {
             FenceOutcome::Failed(_) => status.fence_failures += 1,
             FenceOutcome::Refuted => {
                 // The certificate was wrong: whatever ran there may run still.
-                status.certificate = None;
+                if let Some(certificate) = status.certificate.take() {
+                    status
+                        .distrusted
+                        .extend(certificate.by.split(", ").map(str::to_owned));
+                }
                 status.presence = Presence::Lost;
                 status.since_wall_ms = record.wall_ms;
                 status.reason = "spoke after its fencing was confirmed".to_owned();

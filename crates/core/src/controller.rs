@@ -80,7 +80,6 @@ struct OpenIncident {
     what: String,
     began: Millis,
     began_wall_ms: i64,
-    needs_start: bool,
 }
 
 impl Controller {
@@ -136,7 +135,7 @@ impl Controller {
     /// An entry was applied. `is_own`: the running transition asked for it.
     pub fn changed(&mut self, change: &Change, is_own: bool, world: &World<'_>, out: &mut Outbox) {
         match change {
-            Change::Configuration => self.disturb("the configuration changed"),
+            Change::Configuration if !is_own => self.disturb("the configuration changed"),
             Change::Members => self.disturb("the members changed"),
             Change::Node(node) => {
                 self.proposed.remove(node);
@@ -149,6 +148,7 @@ impl Controller {
             Change::IntentsVoid(names) => self.intents_void(names, world, out),
             Change::Status if !is_own => self.disturb("the status changed"),
             Change::Status
+            | Change::Configuration
             | Change::Results(..)
             | Change::Fencing(_)
             | Change::Record
@@ -294,6 +294,7 @@ impl Controller {
             if !is_taken {
                 self.taken
                     .insert(node.clone(), (report.session, report.number));
+                self.open_failure(node, &report, world, out);
                 fresh.push(report);
             }
         }
@@ -307,7 +308,6 @@ impl Controller {
                 },
             );
         }
-        let _ = world;
     }
 
     /// Reports that were not accepted come again.
@@ -360,6 +360,30 @@ impl Controller {
             format!("{} on {node} gave {}", report.key, describe(report))
         };
         self.disturb(&why);
+    }
+
+    /// A recurring monitor failed: a timeline begins.
+    fn open_failure(
+        &mut self,
+        node: &NodeName,
+        report: &Report,
+        world: &World<'_>,
+        out: &mut Outbox,
+    ) {
+        let (rc, status) = rc_and_status(report.result.outcome);
+        let is_failure = status != 0 || rc != report.expected_rc;
+        let is_monitor = report.interval_ms > 0 && report.operation == "monitor";
+        if !is_failure || !is_monitor || self.open_incidents.contains_key(node) {
+            return;
+        }
+        let took = report.result.took_ms;
+        let open = OpenIncident {
+            what: format!("{} failed on {node}", report.resource),
+            began: Millis(world.now.mono.0.saturating_sub(took)),
+            began_wall_ms: world.now.wall_ms - i64::try_from(took).unwrap_or(0),
+        };
+        self.open_incidents.insert(node.clone(), open);
+        self.milestone(node, "detected", world, out);
     }
 
     /// A fencing ended: the record goes into the log, and what waited goes on.
@@ -473,6 +497,10 @@ impl Controller {
                 .node(name)
                 .map_or(Presence::Unseen, |node| node.presence);
             if let Some(incarnation) = world.answers(name) {
+                if is_undead(world.state, name, incarnation) {
+                    self.joined.remove(name);
+                    continue;
+                }
                 self.lost_at.remove(name);
                 let is_in = self.joined.get(name) == Some(&incarnation);
                 let is_known = world.state.node(name).is_some_and(|node| {
@@ -587,7 +615,6 @@ impl Controller {
             what: format!("{name} was lost"),
             began: since,
             began_wall_ms: world.now.wall_ms - ago,
-            needs_start: true,
         };
         self.open_incidents.insert(name.clone(), open);
         self.milestone(name, "detected", world, out);
@@ -621,6 +648,7 @@ impl Controller {
                 continue;
             };
             match (world.answers(name), node.presence) {
+                (Some(incarnation), _) if is_undead(world.state, name, incarnation) => {}
                 (Some(incarnation), Presence::Online | Presence::Lost) => {
                     if self.joined.get(name) != Some(&incarnation) {
                         return Some(format!("{name} has not told what runs there"));
@@ -686,6 +714,7 @@ impl Controller {
             .iter()
             .map(|b| (b.what.clone(), b.reason.text.clone(), b.way_out.clone()))
             .collect();
+        forget_moves(world, out);
         let is_news = blocked != self.blocked;
         self.blocked.clone_from(&blocked);
         if !plan
@@ -752,9 +781,9 @@ impl Controller {
         let open: Vec<NodeName> = self
             .open_incidents
             .iter()
-            .filter(|(node, open)| {
+            .filter(|(node, _)| {
                 let presence = world.state.node(node).map(|status| status.presence);
-                open.needs_start && presence != Some(Presence::Lost)
+                presence != Some(Presence::Lost)
             })
             .map(|(node, _)| node.clone())
             .collect();
@@ -778,7 +807,7 @@ impl Controller {
     fn fence_ahead(&mut self, world: &World<'_>, out: &mut Outbox) {
         let is_fencing_due = world.state.nodes.iter().any(|(name, node)| {
             node.presence == Presence::Lost
-                && world.answers(name).is_none()
+                && (world.answers(name).is_none() || !node.distrusted.is_empty())
                 && !self.fencing.contains(name)
                 && self
                     .fence_after
@@ -1002,6 +1031,17 @@ impl Controller {
     }
 }
 
+/// It answers although its power-off was confirmed: it is not taken in again in this life.
+fn is_undead(state: &ClusterState, name: &NodeName, incarnation: Incarnation) -> bool {
+    state.node(name).is_some_and(|node| {
+        let is_certified = node
+            .certificate
+            .as_ref()
+            .is_some_and(|certificate| certificate.boot == incarnation.boot);
+        is_certified || (node.incarnation.boot == incarnation.boot && !node.distrusted.is_empty())
+    })
+}
+
 /// What the log says of a result, in a few words.
 fn describe(report: &Report) -> String {
     let (rc, status) = rc_and_status(report.result.outcome);
@@ -1141,6 +1181,32 @@ fn bookkeeping(action: &quorate_policy::plan::Action, world: &World<'_>, out: &m
             );
         }
         _ => {}
+    }
+}
+
+/// Moves and bans whose time is over go.
+fn forget_moves(world: &World<'_>, out: &mut Outbox) {
+    let changes: Vec<_> = world
+        .state
+        .moves
+        .iter()
+        .filter(|(_, record)| {
+            record
+                .expires_wall_ms
+                .is_some_and(|end| end <= world.now.wall_ms)
+        })
+        .map(|(id, _)| (id.clone(), None))
+        .collect();
+    if !changes.is_empty() {
+        let (who, wall_ms) = ("its expiry".to_owned(), world.now.wall_ms);
+        out.propose(
+            Purpose::Own,
+            Entry::Moves {
+                changes,
+                who,
+                wall_ms,
+            },
+        );
     }
 }
 

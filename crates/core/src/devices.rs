@@ -211,6 +211,19 @@ fn add_pairs(all: &mut Vec<(String, String)>, set: &AttributeSet) {
 /// topology each device that can fence it is a level of its own.
 #[must_use]
 pub fn levels(state: &ClusterState, target: &NodeName) -> Vec<Vec<Device>> {
+    let mut levels = configured_levels(state, target);
+    if let Some(node) = state.nodes.get(target) {
+        // A device that lied about this boot is not asked about it again.
+        levels.retain(|level| {
+            !level
+                .iter()
+                .any(|device| node.distrusted.contains(&device.id))
+        });
+    }
+    levels
+}
+
+fn configured_levels(state: &ClusterState, target: &NodeName) -> Vec<Vec<Device>> {
     let devices = all(&state.configuration);
     let mut chosen: Vec<(u32, Vec<Device>)> = state
         .configuration

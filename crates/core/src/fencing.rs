@@ -166,7 +166,8 @@ impl FencingCoordinator {
             said_off: false,
             evidence: Evidence::PowerOff,
             used: Vec::new(),
-            last_error: "no device is configured that can fence it".to_owned(),
+            last_error: "no device that can fence it (and did not lie about it) is configured"
+                .to_owned(),
             began: context.now.mono,
         };
         // A newer boot replaces the job against an older one: what waits for that one fails.

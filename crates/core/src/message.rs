@@ -81,13 +81,6 @@ pub enum Message {
         #[n(1)]
         response: Response,
     },
-    /// A drained node to the leader: nothing runs here any more, write down that I left.
-    #[n(8)]
-    Leaving {
-        /// Its life.
-        #[n(0)]
-        incarnation: Incarnation,
-    },
 }
 
 /// What an executor tells a new leader.

@@ -419,7 +419,6 @@ impl Node {
                 self.request(Origin::Node(from, id), request, out);
             }
             Message::Answer { id, response } => out.answers.push((id, response)),
-            Message::Leaving { .. } => {}
         }
     }
 

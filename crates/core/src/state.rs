@@ -186,6 +186,10 @@ pub struct NodeStatus {
     /// Attempts to fence it that failed since it was lost.
     #[n(14)]
     pub fence_failures: u32,
+    /// Devices that said that this boot was dead, and it spoke again.
+    #[n(15)]
+    #[cbor(default)]
+    pub distrusted: Vec<String>,
 }
 
 /// Where a node stands.

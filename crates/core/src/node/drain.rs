@@ -113,6 +113,9 @@ impl Node {
             self.halt(drain, "drained", true, out);
             return;
         }
+        if drain.left_at.is_none() {
+            drain.asked = None;
+        }
         let since = *drain.left_at.get_or_insert(now);
         let next = self.state.members.iter().find(|(name, member)| {
             **name != self.name
@@ -120,7 +123,15 @@ impl Node {
                 && self.contacts.get(name).is_some_and(|contact| contact.is_up)
         });
         match next {
-            Some((next, _)) if now.since(since) < HANDOVER_MS => out.transfer = Some(next.clone()),
+            Some((next, _)) if now.since(since) < HANDOVER_MS => {
+                if drain
+                    .asked
+                    .is_none_or(|at| now.since(at) >= HANDOVER_MS / 4)
+                {
+                    drain.asked = Some(now);
+                    out.transfer = Some(next.clone());
+                }
+            }
             _ => self.halt(drain, "drained", true, out),
         }
     }

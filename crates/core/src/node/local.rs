@@ -41,7 +41,7 @@ impl Node {
     /// Stops what must not run without quorum.
     pub(super) fn stop_locally(&mut self, out: &mut Outbox) {
         let now = self.now.mono;
-        let holds = self.state.held_by(&self.name).next().is_some();
+        let holds = self.holds_something();
         if self.leader.is_some() || self.lease() == Lease::Valid || !holds {
             self.local = LocalStop {
                 number: self.local.number,
@@ -78,6 +78,16 @@ impl Node {
             self.plan_locally();
         }
         self.drive_locally(out);
+    }
+
+    /// This boot may be running something.
+    fn holds_something(&self) -> bool {
+        let boot = self.incarnation.boot;
+        self.state.holders.values().any(|nodes| {
+            nodes
+                .get(&self.name)
+                .is_some_and(|holder| holder.boot == boot)
+        })
     }
 
     /// A pair whose other half is being fenced, or was left alone without fencing, goes on: losing the
