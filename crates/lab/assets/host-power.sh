@@ -139,9 +139,11 @@ boot() {
 live() {
 	remove_cables
 	ip -batch "$dir/cables.host" && ip -n "$NETNS" -batch "$dir/cables.lab" || exit 1
+	# A cable that was pulled stays pulled over a boot.
+	for port in $PORTS; do [ ! -e "$dir/pulled.$port" ] || ip -n "$NETNS" link set "$port" down; done
 	systemd-nspawn --quiet --boot --directory="$dir/root" --machine="$HOSTNAME" --hostname="$HOSTNAME" \
 		--uuid="$MACHINE_ID" --register=no --keep-unit --console=pipe --network-namespace-path=/proc/self/ns/net \
-		--resolv-conf=off --timezone=off --link-journal=no --capability=CAP_IPC_LOCK,CAP_SYS_RESOURCE \
+		--resolv-conf=off --timezone=off --link-journal=no --capability=CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_RESOURCE \
 		--bind="$1:/dev/shared" &
 	nspawn=$!
 	# The host's init is the child of nspawn that is number 1 in its own process namespace.
@@ -195,7 +197,7 @@ live) live "$1" ;;
 get) log "get $*"; for key; do get "$key"; done ;;
 check) ;;
 set)
-	log "set $* ($(mode))"
+	log "set $* (${QUORATE_LAB_SWITCH:-bmc}, $(mode))"
 	exec 9>"$dir/power.lock"
 	flock 9
 	while [ $# -ge 2 ]; do

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bmc::{Bmc, BmcMode};
 use crate::cgroup::{self, Frozen};
-use crate::error::LabError;
+use crate::error::{IoContext, LabError};
 use crate::layout::{BMC_PASSWORD, BMC_USER, Layout, Link, address, bmc_address, port};
 use crate::run::{command, output, run};
 
@@ -125,7 +125,7 @@ impl Host {
         run(Command::new(self.layout.power_program())
             .args([self.name.as_str(), "set"])
             .args(what)
-            .env("QUORATE_LAB_SWITCH", "1"))
+            .env("QUORATE_LAB_SWITCH", "switch"))
         .map(drop)
     }
 
@@ -212,7 +212,7 @@ impl Host {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         Err(LabError::OnHost {
             host: self.name.clone(),
-            command: words.join(" "),
+            command: words.join(" ").chars().take(160).collect(),
             status: output.status.to_string(),
             output: String::from_utf8_lossy(said).trim().to_owned(),
         })
@@ -238,17 +238,28 @@ impl Host {
         Ok(cgroup::frozen(&self.cgroup()?) == Frozen::Yes)
     }
 
-    /// Pulls its cable of one link.
+    /// Pulls its cable of one link. It stays pulled when the host boots again.
     pub fn cut(&self, link: Link) -> Result<(), LabError> {
+        let mark = self.pulled_mark(link);
+        fs::write(&mark, "").io("cannot write", mark)?;
         self.cable(link, "down")
     }
 
     /// Plugs the cable in again.
     pub fn plug(&self, link: Link) -> Result<(), LabError> {
+        let _ = fs::remove_file(self.pulled_mark(link));
         self.cable(link, "up")
     }
 
+    fn pulled_mark(&self, link: Link) -> PathBuf {
+        self.dir()
+            .join(format!("pulled.{}", port(self.index, link)))
+    }
+
     fn cable(&self, link: Link, state: &str) -> Result<(), LabError> {
+        if !self.powered()? {
+            return Ok(());
+        }
         let namespace = self.layout.namespace();
         let port = port(self.index, link);
         run(&mut command([
@@ -279,6 +290,26 @@ impl Host {
                 .lines()
                 .any(|line| line.contains(" - ext4 /dev/shared "))
         })
+    }
+
+    /// What its power supply was told and did, with Unix seconds; the lab's own evidence, older first.
+    #[must_use]
+    pub fn power_log(&self) -> Vec<(f64, String)> {
+        let text = fs::read_to_string(self.dir().join("power.log")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let (time, what) = line.split_once(' ')?;
+                Some((time.parse().ok()?, what.to_owned()))
+            })
+            .collect()
+    }
+
+    /// Number and start time of the process of that name inside the host: the same as long as it is the same one.
+    #[must_use]
+    pub fn process(&self, name: &str) -> Option<String> {
+        let script =
+            "p=$(pidof -s \"$1\") && cut -d')' -f2 /proc/$p/stat | cut -d' ' -f21 && echo $p";
+        self.run(["sh", "-c", script, "process", name]).ok()
     }
 
     /// How its BMC behaves.

@@ -186,13 +186,12 @@ impl Lab {
             if host.bmc_mode() != BmcMode::Honest {
                 host.set_bmc_mode(BmcMode::Honest)?;
             }
-            if !host.powered()? {
-                continue;
-            }
             for link in Link::ALL {
                 host.plug(link)?;
             }
-            host.thaw()?;
+            if host.powered()? {
+                host.thaw()?;
+            }
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod bmc;
 mod cgroup;
 mod client;
 pub mod database;
+pub mod demo;
 mod disk;
 mod error;
 mod host;

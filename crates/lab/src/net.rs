@@ -17,7 +17,12 @@ pub(crate) fn make(layout: &Layout, hosts: usize) -> Result<(), LabError> {
     let mut batch = String::from("link set lo up\n");
     for link in Link::ALL {
         let name = link.name();
-        batch += &format!("link add {name} type bridge mcast_snooping 0 forward_delay 0\n");
+        // A hardware address of its own: else it would change with the hosts' coming and going, and they would
+        // talk to a stale one.
+        batch += &format!(
+            "link add {name} address 02:71:75:00:{:02x}:fe type bridge mcast_snooping 0 forward_delay 0\n",
+            link as u8
+        );
         batch += &format!("link set {name} up\n");
     }
     let service = Link::Service.name();

@@ -1,5 +1,6 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
+mod demo;
 mod install;
 mod package;
 mod sim;
@@ -13,6 +14,8 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// A database that survives its machine: ten faults, one after the other.
+    Demo(demo::Demo),
     /// All tests; installs what they need first (as root).
     Test,
     /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match Task::parse() {
+        Task::Demo(demo) => demo.run(),
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),
         Task::Install { peer } => install(peer),

@@ -257,6 +257,9 @@ pub(super) fn check_constraints(
         .filter(|statement| matches!(statement.body, Body::Invalid))
         .map(|statement| statement.id.as_str())
         .collect();
+    let has_xml = statements
+        .iter()
+        .any(|statement| matches!(statement.body, Body::Xml(_)));
     let mut known: BTreeSet<String> = resource_names(configuration)
         .into_iter()
         .map(str::to_owned)
@@ -264,7 +267,7 @@ pub(super) fn check_constraints(
     known.extend(configuration.tags.iter().map(|tag| tag.id.clone()));
     let mut missing: Vec<(String, String)> = Vec::new();
     let mut check = |owner: &str, name: &str| {
-        let ok = known.contains(name);
+        let ok = has_xml || known.contains(name);
         if !ok {
             missing.push((owner.to_owned(), name.to_owned()));
         }
@@ -287,7 +290,7 @@ pub(super) fn check_constraints(
         report(&owner, &name, &known, context);
     }
     check_templates(configuration, &known, &invalid, context);
-    check_tags_and_roles(configuration, &known, statements, context);
+    check_tags_and_roles(configuration, &known, statements, has_xml, context);
 }
 
 fn constraint_holds(
@@ -396,6 +399,7 @@ fn check_tags_and_roles(
     configuration: &Configuration,
     known: &BTreeSet<String>,
     statements: &[Statement],
+    has_xml: bool,
     context: &mut Context,
 ) {
     let constraint_ids: BTreeSet<&str> = statements
@@ -404,7 +408,7 @@ fn check_tags_and_roles(
         .collect();
     for tag in &configuration.tags {
         for name in &tag.references {
-            if !known.contains(name) && !constraint_ids.contains(name.as_str()) {
+            if !has_xml && !known.contains(name) && !constraint_ids.contains(name.as_str()) {
                 report(&tag.id, name, known, context);
             }
         }
@@ -421,7 +425,11 @@ fn check_tags_and_roles(
         .iter()
         .chain(&configuration.acls.groups)
     {
-        for role in target.roles.iter().filter(|role| !roles.contains(*role)) {
+        for role in target
+            .roles
+            .iter()
+            .filter(|role| !has_xml && !roles.contains(*role))
+        {
             report(&target.id, role, &roles, context);
         }
     }

@@ -6,9 +6,6 @@ mod resource;
 mod resource_set;
 mod rule;
 mod set;
-mod xml;
-
-pub(super) use acl::SHORTCUTS;
 
 use super::ids::Ids;
 use super::lexer::{Line, Word};
@@ -32,11 +29,6 @@ pub(super) fn claim_ids(lines: &[Line], ids: &mut Ids) {
             .keyword()
             .and_then(|word| Verb::from_word(&word));
         if verb == Some(Verb::Xml) {
-            line.words
-                .iter()
-                .skip(1)
-                .flat_map(|word| xml::ids(&word.text))
-                .for_each(|id| ids.claim(id));
             continue;
         }
         for (place, word) in line.words.iter().enumerate().skip(1) {
@@ -62,7 +54,7 @@ pub(super) fn claim_ids(lines: &[Line], ids: &mut Ids) {
 }
 
 /// Reads one statement; `None` when even its verb is unknown.
-pub(super) fn statement(line: &Line, context: &mut Context) -> Option<Statement> {
+pub(super) fn statement(line: &Line, text: &str, context: &mut Context) -> Option<Statement> {
     let first = &line.words[0];
     let word = first.text.to_ascii_lowercase();
     let Some(verb) = Verb::from_word(&word) else {
@@ -100,7 +92,7 @@ pub(super) fn statement(line: &Line, context: &mut Context) -> Option<Statement>
         id_span: first.span,
     };
     let errors_before = parser.errors();
-    let body = parser.body(verb);
+    let body = parser.body(verb, line, text);
     let body = match body {
         Some(body) => body,
         None => {
@@ -137,7 +129,7 @@ impl<'w> Parser<'w, '_> {
         self.context.diagnostics.len()
     }
 
-    fn body(&mut self, verb: Verb) -> Option<Body> {
+    fn body(&mut self, verb: Verb, line: &Line, text: &str) -> Option<Body> {
         match verb {
             Verb::Node => self.node(),
             Verb::Primitive => self.primitive().map(Body::Primitive),
@@ -156,7 +148,7 @@ impl<'w> Parser<'w, '_> {
             Verb::Role => self.role(),
             Verb::User | Verb::AclTarget | Verb::AclGroup => self.acl_target(verb),
             Verb::Monitor => self.monitor(),
-            Verb::Xml => self.xml(),
+            Verb::Xml => Some(self.xml(line, text)),
         }
     }
 
@@ -345,6 +337,18 @@ impl<'w> Parser<'w, '_> {
             },
             operation,
         ))
+    }
+
+    fn xml(&mut self, line: &Line, text: &str) -> Body {
+        let start = self.words[0].span.end;
+        let raw = text.get(start..line.span.end).unwrap_or("");
+        self.at = self.words.len();
+        Body::Xml(
+            raw.replace("\\\r\n", " ")
+                .replace("\\\n", " ")
+                .trim()
+                .to_owned(),
+        )
     }
 
     /// A role in its own spelling.

@@ -1,0 +1,286 @@
+//! What the demo and the benchmark ask of a cluster manager, and Quorate's answers.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::{IoContext, LabError};
+use crate::host::Host;
+use crate::lab::Lab;
+use crate::layout::Link;
+
+/// A point of an incident's timeline as the manager recorded it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Milestone {
+    /// `detected`, `fenced`, `started` ...
+    pub name: String,
+    /// Unix seconds.
+    pub at_s: f64,
+}
+
+/// A cluster manager on the hosts of a lab.
+pub trait Cluster: Sync {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+    /// The hosts that can run the database.
+    fn servers(&self) -> Vec<&Host>;
+    /// All hosts.
+    fn hosts(&self) -> &[Host];
+    /// Whether every host is a member in good standing and nothing is in transition; else what is missing.
+    fn settled(&self) -> Result<(), String>;
+    /// Moves everything off a server.
+    fn standby(&self, server: &Host) -> Result<(), LabError>;
+    /// Lets a server take resources again.
+    fn online(&self, server: &Host) -> Result<(), LabError>;
+    /// The host whose daemon decides.
+    fn leader(&self) -> Option<String>;
+    /// Kills the deciding daemon of a host, which its service manager starts again.
+    fn kill_daemon(&self, host: &Host) -> Result<(), LabError>;
+    /// What the manager recorded since then (Unix seconds).
+    fn milestones(&self, since_s: f64) -> Vec<Milestone>;
+    /// Whether a survivor shows the host as lost and not yet fenced.
+    fn shows_unclean(&self, host: &Host) -> bool;
+}
+
+/// Waits until a cluster is settled.
+pub(crate) fn wait_settled(cluster: &dyn Cluster, patience: Duration) -> Result<(), LabError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match cluster.settled() {
+            Ok(()) => return Ok(()),
+            Err(problem) if Instant::now() > deadline => {
+                return Err(LabError::Client {
+                    what: format!(
+                        "waited {} s for {} to settle, but {problem}",
+                        patience.as_secs(),
+                        cluster.name()
+                    ),
+                });
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
+
+/// Quorate on a lab.
+#[derive(Debug)]
+pub struct Quorate<'a> {
+    lab: &'a Lab,
+    servers: Vec<&'a Host>,
+}
+
+const UNIT: &str = include_str!("../../../../packaging/systemd/quorate.service");
+
+impl<'a> Quorate<'a> {
+    /// Makes a cluster of all hosts of the lab; those named are servers, the others witnesses.
+    pub fn form(
+        lab: &'a Lab,
+        servers: &[&str],
+        detection_ms: u64,
+        configuration: &str,
+    ) -> Result<Self, LabError> {
+        let cluster = Self {
+            lab,
+            servers: servers
+                .iter()
+                .map(|name| lab.host(name))
+                .collect::<Result<_, _>>()?,
+        };
+        for host in lab.hosts() {
+            install_unit(host)?;
+        }
+        let first = cluster.servers[0];
+        let mut init: Vec<String> = ["quorate", "init", "--cluster", "wiki", "--detection-ms"]
+            .map(str::to_owned)
+            .to_vec();
+        init.push(detection_ms.to_string());
+        init.extend(addresses(first));
+        first.run(init)?;
+        first.run(["systemctl", "enable", "--now", "quorate"])?;
+        for host in lab
+            .hosts()
+            .iter()
+            .filter(|host| host.name() != first.name())
+        {
+            let token = cluster.patiently(first, &["quorate", "--json", "token", "create"])?;
+            let token = string_field(&token, "token").ok_or_else(|| LabError::Client {
+                what: format!("found no token in {token:?}"),
+            })?;
+            let mut join = vec!["quorate".to_owned(), "join".to_owned(), token];
+            join.extend(addresses(host));
+            if !servers.contains(&host.name()) {
+                join.push("--witness".to_owned());
+            }
+            host.run(join)?;
+            host.run(["systemctl", "enable", "--now", "quorate"])?;
+        }
+        cluster.apply(configuration)?;
+        Ok(cluster)
+    }
+
+    /// Loads a configuration.
+    pub fn apply(&self, configuration: &str) -> Result<(), LabError> {
+        let first = self.servers[0];
+        first.run([
+            "sh",
+            "-c",
+            "printf %s \"$1\" >/root/wiki.crm",
+            "write",
+            configuration,
+        ])?;
+        self.patiently(first, &["quorate", "--yes", "apply", "/root/wiki.crm"])
+            .map(drop)
+    }
+
+    /// A young cluster may have no leader for a moment.
+    fn patiently(&self, host: &Host, words: &[&str]) -> Result<String, LabError> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match host.run(words) {
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The first answer of a live host.
+    fn ask(&self, words: &[&str]) -> Result<serde_json::Value, LabError> {
+        let mut last = LabError::Client {
+            what: "found no host with power".to_owned(),
+        };
+        for host in self.lab.hosts() {
+            if host.init().is_none() || host.frozen().unwrap_or(true) {
+                continue;
+            }
+            match host.run(words) {
+                Ok(text) => {
+                    if let Ok(value) = serde_json::from_str(&text) {
+                        return Ok(value);
+                    }
+                    last = LabError::Client {
+                        what: format!("did not understand {text:?}"),
+                    };
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn install_unit(host: &Host) -> Result<(), LabError> {
+    let init = host.init().ok_or_else(|| LabError::PoweredOff {
+        host: host.name().to_owned(),
+    })?;
+    let path = format!("/proc/{init}/root/etc/systemd/system/quorate.service");
+    let path = Path::new(&path);
+    fs::write(path, UNIT).io("cannot write", path)?;
+    host.run(["systemctl", "daemon-reload"]).map(drop)
+}
+
+fn addresses(host: &Host) -> Vec<String> {
+    [Link::Link1, Link::Link2]
+        .iter()
+        .flat_map(|link| ["--address".to_owned(), host.address(*link)])
+        .collect()
+}
+
+fn string_field(text: &str, field: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    Some(value.get(field)?.as_str()?.to_owned())
+}
+
+impl Cluster for Quorate<'_> {
+    fn name(&self) -> &'static str {
+        "quorate"
+    }
+
+    fn servers(&self) -> Vec<&Host> {
+        self.servers.clone()
+    }
+
+    fn hosts(&self) -> &[Host] {
+        self.lab.hosts()
+    }
+
+    fn settled(&self) -> Result<(), String> {
+        let status = self
+            .ask(&["quorate", "--json", "status"])
+            .map_err(|error| error.to_string())?;
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        for host in self.lab.hosts() {
+            let node = nodes
+                .iter()
+                .find(|node| node["name"] == host.name())
+                .ok_or_else(|| format!("{} is no member", host.name()))?;
+            if node["state"] != "online" {
+                return Err(format!("{} is {}", host.name(), node["state"]));
+            }
+        }
+        if status["transition"].is_object() {
+            return Err("a transition runs".to_owned());
+        }
+        Ok(())
+    }
+
+    fn standby(&self, server: &Host) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["quorate", "standby", server.name()])
+            .map(drop)
+    }
+
+    fn online(&self, server: &Host) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["quorate", "online", server.name()])
+            .map(drop)
+    }
+
+    fn leader(&self) -> Option<String> {
+        let status = self.ask(&["quorate", "--json", "status"]).ok()?;
+        status["leader"].as_str().map(str::to_owned)
+    }
+
+    fn kill_daemon(&self, host: &Host) -> Result<(), LabError> {
+        host.run([
+            "systemctl",
+            "kill",
+            "--kill-whom=main",
+            "--signal=KILL",
+            "quorate",
+        ])
+        .map(drop)
+    }
+
+    fn milestones(&self, since_s: f64) -> Vec<Milestone> {
+        let Ok(history) = self.ask(&["quorate", "--json", "history"]) else {
+            return Vec::new();
+        };
+        let incidents = history["incidents"].as_array().cloned().unwrap_or_default();
+        let mut found = Vec::new();
+        for incident in incidents {
+            let began = incident["began_wall_ms"].as_f64().unwrap_or(0.0) / 1000.0;
+            for milestone in incident["milestones"].as_array().into_iter().flatten() {
+                let name = milestone["name"].as_str().unwrap_or_default().to_owned();
+                let at_s = began + milestone["ms"].as_f64().unwrap_or(0.0) / 1000.0;
+                if at_s >= since_s {
+                    found.push(Milestone { name, at_s });
+                }
+            }
+        }
+        found
+    }
+
+    fn shows_unclean(&self, host: &Host) -> bool {
+        self.lab
+            .hosts()
+            .iter()
+            .filter(|other| other.name() != host.name() && other.init().is_some())
+            .filter_map(|other| other.run(["quorate", "tool", "crm_mon", "-n", "-1"]).ok())
+            .any(|text| {
+                text.lines()
+                    .any(|line| line.contains(host.name()) && line.contains("UNCLEAN (offline)"))
+            })
+    }
+}

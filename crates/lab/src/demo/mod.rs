@@ -1,0 +1,22 @@
+//! The demo: a database that survives its machine, shown by breaking the machine in ten ways.
+
+mod cluster;
+mod configuration;
+mod fault;
+mod peer;
+mod report;
+mod scenario;
+mod watch;
+
+pub use cluster::{Cluster, Milestone, Quorate};
+pub use configuration::{Fencing, configuration};
+pub use fault::Fault;
+pub use peer::Peer;
+pub use report::{html, json};
+pub use scenario::{FaultResult, Phases, Scenario};
+
+/// The database servers of the demo.
+pub const SERVERS: [&str; 2] = ["server1", "server2"];
+
+/// The third voter.
+pub const WITNESS: &str = "witness";

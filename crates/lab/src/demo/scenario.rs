@@ -1,0 +1,339 @@
+//! One fault after the other on a running cluster, each measured and judged.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::client::Client;
+use crate::database;
+use crate::demo::cluster::{Cluster, wait_settled};
+use crate::demo::fault::{Expectation, Fault};
+use crate::demo::watch::Watch;
+use crate::error::LabError;
+use crate::host::Host;
+use crate::lab::Lab;
+
+/// How long the database may be away before a fault counts as not survived.
+const OUTAGE_MAX: Duration = Duration::from_secs(90);
+/// How long a cluster may take until all hosts are members again.
+const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// After this long without an effect, a fault that must have none is over.
+const QUIET: Duration = Duration::from_secs(5);
+/// Gaps up to this length are the client's and the disk's own rhythm.
+const GAP_MAX: Duration = Duration::from_millis(700);
+
+/// When what happened, seconds after the fault.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Phases {
+    /// The cluster noticed.
+    pub detected_s: Option<f64>,
+    /// The lost host was confirmed dead.
+    pub fenced_s: Option<f64>,
+    /// The last resource was started.
+    pub started_s: Option<f64>,
+    /// The client's first success.
+    pub serving_s: Option<f64>,
+}
+
+/// What came of one fault.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct FaultResult {
+    /// The fault's name.
+    pub name: String,
+    /// What happened, for people.
+    pub title: String,
+    /// Seconds between the last success before and the first success after.
+    pub outage_s: f64,
+    /// Acknowledged rows that are not there any more.
+    pub lost_rows: usize,
+    /// The timeline.
+    pub phases: Phases,
+    /// Who served before.
+    pub active_before: String,
+    /// Who serves now.
+    pub active_after: String,
+    /// Hosts whose BMC was told to switch off or reset by the cluster.
+    pub fenced: Vec<String>,
+    /// What is not as it must be; empty when the fault was survived.
+    pub problems: Vec<String>,
+}
+
+/// A cluster under a client's load.
+pub struct Scenario<'a> {
+    lab: &'a Lab,
+    cluster: &'a dyn Cluster,
+    client: Client,
+    watch: Watch,
+}
+
+/// One instant, on the monotonic and on the wall clock.
+#[derive(Clone, Copy)]
+struct Mark {
+    mono: Instant,
+    wall_s: f64,
+}
+
+impl Mark {
+    fn now() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            mono: Instant::now(),
+            wall_s: wall.unwrap_or_default().as_secs_f64(),
+        }
+    }
+}
+
+impl<'a> Scenario<'a> {
+    /// Waits until the database is served for the first time, and starts the client.
+    pub fn start(lab: &'a Lab, cluster: &'a dyn Cluster) -> Result<Self, LabError> {
+        let scenario = Self {
+            lab,
+            cluster,
+            client: Client::start(&lab.namespace_file(), database::target()),
+            watch: Watch::start(&cluster.servers()),
+        };
+        if !scenario.client.wait_success(Instant::now(), OUTAGE_MAX) {
+            return Err(LabError::Client {
+                what: format!(
+                    "was not served within {} s: {}",
+                    OUTAGE_MAX.as_secs(),
+                    scenario.client.last_error()
+                ),
+            });
+        }
+        Ok(scenario)
+    }
+
+    /// Rows acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.client.acknowledged()
+    }
+
+    /// Waits until nothing is left of the last fault.
+    pub fn settle(&self) -> Result<(), LabError> {
+        self.lab.heal()?;
+        self.lab.boot()?;
+        wait_settled(self.cluster, SETTLE_MAX)?;
+        let steady = Duration::from_secs(1);
+        if self.client.wait_steady(steady, GAP_MAX, SETTLE_MAX) {
+            return Ok(());
+        }
+        Err(LabError::Client {
+            what: format!("was not served steadily: {}", self.client.last_error()),
+        })
+    }
+
+    /// Runs one fault from a settled cluster to a settled cluster. `progress` is told each step.
+    pub fn run(
+        &self,
+        fault: Fault,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<FaultResult, LabError> {
+        self.settle()?;
+        let servers = self.cluster.servers();
+        let active = self.active(&servers)?;
+        let passive = servers
+            .iter()
+            .copied()
+            .find(|host| host.name() != active.name())
+            .unwrap_or(active);
+        let process = active.process("mariadbd");
+        progress(&format!("{} serves; now: {}", active.name(), fault.title()));
+        let mark = Mark::now();
+        let unclean = self.inject_and_watch(fault, active, passive)?;
+        let served = self.await_effect(fault, mark);
+        let outage = self.client.longest_outage(mark.mono);
+        let seconds = |at: Instant| at.saturating_duration_since(mark.mono).as_secs_f64();
+        let mut result = FaultResult {
+            name: fault.name().to_owned(),
+            title: fault.title().to_owned(),
+            outage_s: outage.map_or(0.0, |outage| outage.length().as_secs_f64()),
+            lost_rows: 0,
+            phases: Phases::default(),
+            active_before: active.name().to_owned(),
+            active_after: String::new(),
+            fenced: self.fenced(mark),
+            problems: Vec::new(),
+        };
+        if !served {
+            result.problems.push(format!(
+                "the database was not served again within {} s: {}",
+                OUTAGE_MAX.as_secs(),
+                self.client.last_error()
+            ));
+            result.outage_s = seconds(Instant::now());
+        }
+        progress(&format!(
+            "served again after {:.2} s without an answer",
+            result.outage_s
+        ));
+        if fault == Fault::Standby {
+            self.cluster.online(active)?;
+        }
+        if let Err(error) = self.settle() {
+            result.problems.push(error.to_string());
+        }
+        result.fenced = self.fenced(mark);
+        result.active_after = self
+            .active(&servers)
+            .map(|host| host.name().to_owned())
+            .unwrap_or_default();
+        result.lost_rows = self.client.lost_rows()?.len();
+        let gap = outage.filter(|outage| outage.length() > GAP_MAX);
+        result.phases = self.phases(mark, gap.map(|gap| seconds(gap.first_success)));
+        self.judge(fault, mark, &mut result);
+        if fault.expectation() == Expectation::Stays && active.process("mariadbd") != process {
+            result
+                .problems
+                .push("the database was restarted".to_owned());
+        }
+        if fault == Fault::AllLinksLost && !unclean {
+            result
+                .problems
+                .push("no survivor showed the lost host as UNCLEAN (offline)".to_owned());
+        }
+        Ok(result)
+    }
+
+    /// Does it; for a partition also looks how the survivors show it before the fencing is through.
+    fn inject_and_watch(
+        &self,
+        fault: Fault,
+        active: &Host,
+        passive: &Host,
+    ) -> Result<bool, LabError> {
+        fault.inject(self.cluster, active, passive)?;
+        if fault != Fault::AllLinksLost {
+            return Ok(false);
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if self.cluster.shows_unclean(active) || self.cluster.shows_unclean(passive) {
+                return Ok(true);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
+    }
+
+    /// Waits until the fault's effect is over: an outage that ended, or a quiet time.
+    fn await_effect(&self, fault: Fault, mark: Mark) -> bool {
+        if fault.expectation() == Expectation::Stays {
+            std::thread::sleep(QUIET);
+            return self.client.wait_success(Instant::now(), OUTAGE_MAX);
+        }
+        // The outage begins at once or, where something must be decided first, somewhat later.
+        let deadline = mark.mono + OUTAGE_MAX;
+        while Instant::now() < deadline {
+            let ended = self
+                .client
+                .longest_outage(mark.mono)
+                .is_some_and(|outage| outage.length() > GAP_MAX.min(Duration::from_millis(300)));
+            if ended
+                && self
+                    .client
+                    .wait_steady(Duration::from_secs(1), GAP_MAX, QUIET)
+            {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.client
+            .wait_success(Instant::now(), Duration::from_secs(2))
+    }
+
+    fn active<'h>(&self, servers: &[&'h Host]) -> Result<&'h Host, LabError> {
+        servers
+            .iter()
+            .copied()
+            .find(|host| host.has_shared_mounted())
+            .ok_or_else(|| LabError::Client {
+                what: "found no server with the shared disk mounted".to_owned(),
+            })
+    }
+
+    /// Who was switched off or reset through its BMC since then, in order.
+    fn fenced(&self, mark: Mark) -> Vec<String> {
+        let mut fenced: Vec<(f64, String)> = Vec::new();
+        for host in self.cluster.hosts() {
+            let log = host.power_log();
+            let first = log
+                .iter()
+                .find(|(at, what)| *at >= mark.wall_s && is_fencing(what));
+            fenced.extend(first.map(|(at, _)| (*at, host.name().to_owned())));
+        }
+        fenced.sort_by(|a, b| a.0.total_cmp(&b.0));
+        fenced.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The timeline: the manager's own record, and what the lab saw from outside.
+    fn phases(&self, mark: Mark, serving_s: Option<f64>) -> Phases {
+        let milestones = self.cluster.milestones(mark.wall_s);
+        let recorded = |name: &str, last: bool| {
+            let mut times = milestones
+                .iter()
+                .filter(|milestone| milestone.name == name)
+                .map(|milestone| milestone.at_s - mark.wall_s);
+            if last { times.last() } else { times.next() }
+        };
+        let (mut asked, mut fenced) = (None, None);
+        for host in self.cluster.hosts() {
+            let mut by_bmc = false;
+            for (at, what) in host.power_log() {
+                if at < mark.wall_s {
+                    continue;
+                }
+                if is_fencing(&what) {
+                    by_bmc = true;
+                    asked = asked.or(Some(at - mark.wall_s));
+                } else if what.starts_with("done") && by_bmc {
+                    fenced = fenced.or(Some(at - mark.wall_s));
+                }
+            }
+        }
+        Phases {
+            detected_s: recorded("detected", false).or(asked),
+            fenced_s: recorded("fenced", false).or(fenced),
+            started_s: serving_s.and(recorded("started", true)).or(serving_s),
+            serving_s,
+        }
+    }
+
+    fn judge(&self, fault: Fault, mark: Mark, result: &mut FaultResult) {
+        let mut problem = |text: String| result.problems.push(text);
+        if result.lost_rows > 0 {
+            problem(format!("{} acknowledged rows are lost", result.lost_rows));
+        }
+        let doubles = self.watch.seen().double;
+        if let Some((_, both)) = doubles.iter().find(|(at, _)| *at >= mark.mono) {
+            problem(format!(
+                "the shared disk was mounted on {} at once",
+                both.join(" and ")
+            ));
+        }
+        let stayed = result.active_before == result.active_after;
+        match fault.expectation() {
+            Expectation::Moves if stayed => problem("the database did not move".to_owned()),
+            Expectation::Stays if !stayed => problem("the database moved".to_owned()),
+            Expectation::Stays if result.outage_s > 1.0 => {
+                problem(format!(
+                    "an outage of {:.2} s where none is allowed",
+                    result.outage_s
+                ));
+            }
+            _ => {}
+        }
+        let fenced = result.fenced.len();
+        let wanted = usize::from(fault.is_fenced());
+        if fenced != wanted && fault != Fault::BothReset {
+            let names = result.fenced.join(" and ");
+            problem(format!(
+                "{fenced} hosts were fenced ({names}), {wanted} had to be"
+            ));
+        }
+    }
+}
+
+/// A line of a power log that tells of the host's power being switched through its BMC.
+fn is_fencing(line: &str) -> bool {
+    line.starts_with("set ") && line.contains("(bmc")
+}

@@ -1,0 +1,227 @@
+//! `cargo xtask demo`: a database that survives its machine, broken in ten ways.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use clap::Args;
+use quorate_lab::demo::{
+    self, Cluster, Fault, FaultResult, Fencing, Peer, Quorate, SERVERS, Scenario, WITNESS,
+};
+use quorate_lab::{Host, Lab, LabError, LabOptions, database};
+
+use crate::install;
+
+/// A database that survives its machine: ten faults, one after the other.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Two servers without a witness.
+    #[arg(long)]
+    two_node: bool,
+    /// Print the results as JSON; progress goes to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Where to write the page with the timelines.
+    #[arg(long, value_name = "FILE", default_value = "target/demo.html")]
+    report: PathBuf,
+    /// Only these faults.
+    #[arg(long = "fault", value_name = "NAME", value_parser = Fault::ALL.map(Fault::name))]
+    faults: Vec<String>,
+    /// Milliseconds without an answer after which a node counts as lost.
+    #[arg(long, default_value_t = 1000)]
+    detection_ms: u64,
+    /// Run the peer (Pacemaker) instead, with its own idea of the same faults.
+    #[arg(long, hide = true)]
+    peer: bool,
+    /// Leave the lab up afterwards, to look at it.
+    #[arg(long, hide = true)]
+    keep: bool,
+}
+
+impl Demo {
+    /// Runs it.
+    pub fn run(&self) -> ExitCode {
+        match self.play() {
+            Ok(results) if results.iter().all(|result| result.problems.is_empty()) => {
+                ExitCode::SUCCESS
+            }
+            Ok(_) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if self.json {
+            eprintln!("{text}");
+        } else {
+            println!("{text}");
+        }
+    }
+
+    fn play(&self) -> Result<Vec<FaultResult>, String> {
+        let mut packages = install::PACKAGES.to_vec();
+        if self.peer {
+            packages.extend(install::PEER_PACKAGES);
+        }
+        install::ensure(&packages)?;
+        let program = build(Profile::Dev)?;
+        self.say("booting the hosts");
+        let lab = self.lab(&program).map_err(describe)?;
+        let result = self.on_lab(&lab).map_err(describe);
+        if self.keep {
+            self.say(&format!(
+                "the lab stays up: quorate lab --name {} status",
+                lab.name()
+            ));
+            std::mem::forget(lab);
+        }
+        let (results, rows) = result?;
+        let title = if self.peer { "Pacemaker" } else { "Quorate" };
+        let hosts = if self.two_node || self.peer {
+            "two servers"
+        } else {
+            "two servers and a witness"
+        };
+        let page = demo::html(&format!("{title}: {hosts}, ten faults"), &results, rows);
+        if let Some(directory) = self.report.parent() {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+        }
+        std::fs::write(&self.report, page)
+            .map_err(|error| format!("cannot write {}: {error}", self.report.display()))?;
+        if self.json {
+            println!("{}", demo::json(&results));
+        } else {
+            summary(&results, rows);
+        }
+        self.say(&format!("report: {}", self.report.display()));
+        Ok(results)
+    }
+
+    fn lab(&self, program: &Path) -> Result<Lab, LabError> {
+        let mut hosts = SERVERS.to_vec();
+        if !self.two_node && !self.peer {
+            hosts.push(WITNESS);
+        }
+        let mut options = LabOptions::new("demo", &hosts);
+        options.install = vec![("/usr/sbin/quorate".into(), program.to_owned())];
+        Lab::up(&options)
+    }
+
+    fn on_lab(&self, lab: &Lab) -> Result<(Vec<FaultResult>, usize), LabError> {
+        let servers: Vec<&Host> = SERVERS
+            .iter()
+            .map(|name| lab.host(name))
+            .collect::<Result<_, _>>()?;
+        self.say("making the database on the shared disk");
+        database::prepare(&servers)?;
+        let configuration = demo::configuration(&servers, Fencing::ExternalIpmi);
+        self.say("forming the cluster");
+        if self.peer {
+            let peer = Peer::form(lab, self.detection_ms, &configuration)?;
+            self.faults(lab, &peer)
+        } else {
+            let quorate = Quorate::form(lab, &SERVERS, self.detection_ms, &configuration)?;
+            self.faults(lab, &quorate)
+        }
+    }
+
+    fn faults(
+        &self,
+        lab: &Lab,
+        cluster: &dyn Cluster,
+    ) -> Result<(Vec<FaultResult>, usize), LabError> {
+        let scenario = Scenario::start(lab, cluster)?;
+        self.say("the client writes a row every 20 ms through the virtual address");
+        let mut results = Vec::new();
+        for fault in Fault::ALL {
+            if !self.faults.is_empty() && !self.faults.iter().any(|name| name == fault.name()) {
+                continue;
+            }
+            self.say(&format!("\n[{}] {}", results.len() + 1, fault.title()));
+            let result = scenario.run(fault, &mut |text| self.say(&format!("    {text}")))?;
+            self.say(&format!("    {}", line(&result)));
+            for problem in &result.problems {
+                self.say(&format!("    PROBLEM: {problem}"));
+            }
+            results.push(result);
+        }
+        Ok((results, scenario.acknowledged()))
+    }
+}
+
+/// How the binary is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Fast to build.
+    Dev,
+    /// Fast to run.
+    #[allow(dead_code, reason = "for the benchmark")]
+    Release,
+}
+
+/// Builds the program that goes onto the hosts.
+pub fn build(profile: Profile) -> Result<PathBuf, String> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--package", "quorate"]);
+    let directory = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            command.arg("--release");
+            "release"
+        }
+    };
+    let status = command.stdin(Stdio::null()).status();
+    if !status.is_ok_and(|status| status.success()) {
+        return Err("the program does not build".to_owned());
+    }
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    Ok(target.join(directory).join("quorate"))
+}
+
+/// An error with everything that caused it.
+pub fn describe(error: LabError) -> String {
+    let error: &dyn std::error::Error = &error;
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn line(result: &FaultResult) -> String {
+    let phase =
+        |name: &str, at: Option<f64>| at.map(|at| format!(", {name} {at:.2}")).unwrap_or_default();
+    format!(
+        "outage {:.2} s, {} rows lost{}{}{}{} ({} -> {})",
+        result.outage_s,
+        result.lost_rows,
+        phase("detected", result.phases.detected_s),
+        phase("fenced", result.phases.fenced_s),
+        phase("started", result.phases.started_s),
+        phase("serving", result.phases.serving_s),
+        result.active_before,
+        result.active_after,
+    )
+}
+
+fn summary(results: &[FaultResult], rows: usize) {
+    println!("\n{:<50} {:>9} {:>10}", "fault", "outage s", "rows lost");
+    for result in results {
+        let verdict = if result.problems.is_empty() {
+            ""
+        } else {
+            "  PROBLEM"
+        };
+        println!(
+            "{:<50} {:>9.2} {:>10}{verdict}",
+            result.title, result.outage_s, result.lost_rows
+        );
+    }
+    println!("{rows} rows acknowledged");
+}
