@@ -108,6 +108,12 @@ pub enum EngineInput {
         /// `true` only where the power was read back as off (design rule R4).
         confirmed: bool,
     },
+    /// A node was confirmed to be off by fencing of the manager's: if it was removed before, it need not
+    /// acknowledge that any more (R2).
+    NodeFenced {
+        /// Which.
+        name: NodeName,
+    },
     /// Timers or weights changed.
     Settings(Settings),
     /// Hand leadership to this voter, if this node leads.

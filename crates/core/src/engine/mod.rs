@@ -1,7 +1,7 @@
 //! The engine: an ordered replicated log with members, quorum, a leader, contact and leases.
 //!
 //! It is what the manager stands on, and small on purpose, so that another membership layer could take its
-//! place: `start`, `step`, `deadline`, `lease_until` and the types in [`api`].
+//! place: `start`, `step`, `deadline`, the leases and the types in [`api`].
 //!
 //! How the manager uses it:
 //! - `Engine::start` gives the first outputs: a `Restore`, then `Committed` for what the log holds after it.
@@ -15,14 +15,33 @@
 //! of the consensus library.
 
 pub mod api;
+mod apply;
+mod begin;
+mod lead;
+mod propose;
+mod receive;
+mod report;
+
+use std::collections::{BTreeMap, VecDeque};
 
 pub use api::{
     Blocked, ContactState, EngineInput, EngineOutput, EngineStart, Member, MemberChange,
     MemberRole, Restored, Settings,
 };
 
-use crate::ids::{Millis, NodeName, Term};
-use crate::store::StoreError;
+use crate::consensus::saved::SnapshotContent;
+use crate::consensus::{Consensus, Out};
+use crate::contact::{Contacts, Life};
+use crate::event::{Effect, Link, LogLevel};
+use crate::ids::{BatchId, Lineage, LogIndex, Millis, NodeName, Tag, Term};
+use crate::lease::{ExecutorLease, Succession, leader_lease_until, lease_ms};
+use crate::pair::Pair;
+use crate::rng::Rng;
+use crate::roster::Roster;
+use crate::start::Founder;
+use crate::transfer::Transfers;
+use crate::wire::entry::Pair as PairRecord;
+use crate::wire::{Body, Frame, Refusal};
 
 /// The longest payload of one entry.
 pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;
@@ -34,53 +53,322 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 /// One node's engine.
 #[derive(Debug)]
 pub struct Engine {
+    name: NodeName,
+    id: u64,
+    lineage: Lineage,
+    life: Life,
+    /// Whom a node that joins talks to before it has the log.
+    first_contacts: Vec<Founder>,
+    settings: Settings,
     now: Millis,
+    next_tick: Millis,
+    rng: Rng,
+
+    consensus: Consensus,
+    roster: Roster,
+    contacts: Contacts,
+    lease: ExecutorLease,
+    succession: Succession,
+    pair: Pair,
+    transfers: Transfers,
+
+    /// R1: nothing is sent before this start is on disk.
+    start_batch: Option<BatchId>,
+    /// This node knows, durably, that it was removed.
+    is_removed: bool,
+    /// The batch that makes it so.
+    removal_batch: Option<BatchId>,
+    /// The index that the manager was asked to give its state for, and what the engine knew then.
+    snapshot: Option<SnapshotInWork>,
+
+    proposals: BTreeMap<Tag, Millis>,
+    changes: VecDeque<(Tag, MemberChange)>,
+    /// What a leader has proposed in this term already.
+    proposed: Proposed,
+
+    reported: Reported,
+    refusals: BTreeMap<NodeName, (Refusal, Millis)>,
+    outputs: Vec<EngineOutput>,
+    out: Vec<Out>,
+}
+
+#[derive(Debug)]
+struct SnapshotInWork {
+    index: u64,
+    term: u64,
+    voters: Vec<u64>,
+    learners: Vec<u64>,
+    content: SnapshotContent,
+}
+
+/// What this leader has proposed and not yet seen applied.
+#[derive(Debug, Default)]
+struct Proposed {
+    term: u64,
+    starts: BTreeMap<u64, u64>,
+    pair: Option<PairRecord>,
+    departed: Option<u64>,
+    forgotten: Option<u64>,
+}
+
+/// What the manager was told last.
+#[derive(Debug, Default, PartialEq)]
+struct Reported {
+    standing: Standing,
+    dispatch: Option<u64>,
+    blocked: Vec<Blocked>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq)]
+enum Standing {
+    #[default]
+    Nothing,
+    Leads(u64),
+    Follows(NodeName, u64),
+    NoLeader(u64),
 }
 
 impl Engine {
-    /// Starts from what the disk holds. The outputs come first, before any step.
-    ///
-    /// # Errors
-    /// The disk does not fit: it was made for another name, or its records contradict each other.
-    pub fn start(start: EngineStart, now: Millis) -> Result<(Self, Vec<EngineOutput>), StoreError> {
-        let _ = start;
-        Ok((Self { now }, Vec::new()))
-    }
-
     /// Something happened.
     pub fn step(&mut self, now: Millis, input: EngineInput) -> Vec<EngineOutput> {
-        self.now = now;
-        let _ = input;
-        Vec::new()
+        self.advance_clock(now);
+        match input {
+            EngineInput::Tick => {}
+            EngineInput::Frame { from, link, bytes } => self.receive(&from, link, &bytes),
+            EngineInput::Durable(batch) => {
+                let mut out = std::mem::take(&mut self.out);
+                self.consensus.durable(batch, &mut out);
+                self.out = out;
+            }
+            EngineInput::Propose { tag, payload } => self.propose(tag, payload),
+            EngineInput::ChangeMembers { tag, change } => self.request_change(tag, change),
+            EngineInput::Send { to, bytes } => {
+                if bytes.len() <= MESSAGE_BYTES_MAX {
+                    self.send(&to, None, Body::Manager(bytes));
+                }
+            }
+            EngineInput::SnapshotState { index, bytes } => self.take_snapshot(index, bytes),
+            EngineInput::PairFenceVerdict { request, confirmed } => {
+                self.pair_verdict(request, confirmed);
+            }
+            EngineInput::NodeFenced { name } => self.departed_node_is_off(&name),
+            EngineInput::Settings(settings) => self.settings = settings,
+            EngineInput::TransferLeadership { to } => {
+                if let Some((id, _)) = self.roster.by_name(&to) {
+                    self.consensus.transfer(id);
+                }
+            }
+            EngineInput::Force { lineage } => self.force(lineage),
+        }
+        self.go_on();
+        std::mem::take(&mut self.outputs)
     }
 
     /// When the next `Tick` is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {
-        self.now.plus(10)
+        let mut deadline = self.next_tick.min(self.contacts.next_probe());
+        let dispatch = self.dispatch_from().filter(|_| self.is_dispatch_awaited());
+        let loss = self.contacts.next_loss(self.settings.detection_ms);
+        for other in [dispatch, loss, self.pair.deadline()].into_iter().flatten() {
+            if other > self.now {
+                deadline = deadline.min(other);
+            }
+        }
+        deadline
     }
 
     /// An executor here may begin an action before this time; `None`: not at all.
     #[must_use]
     pub fn lease_until(&self) -> Option<Millis> {
-        None
+        if self.leads().is_some() {
+            return self.leader_lease_until();
+        }
+        self.lease.until()
     }
 
     /// This leader's own lease: it may dispatch before this time; `None`: it does not lead.
     #[must_use]
     pub fn leader_lease_until(&self) -> Option<Millis> {
-        None
+        let term = self.leads()?.0;
+        let voters = self.roster.voters();
+        let mut supports: Vec<Millis> = voters
+            .iter()
+            .filter(|&&id| id != self.id)
+            .filter_map(|id| self.roster.members.get(id))
+            .filter_map(|record| self.contacts.support(&record.name, term))
+            .collect();
+        leader_lease_until(
+            self.now,
+            lease_ms(self.settings.detection_ms),
+            voters.len(),
+            &mut supports,
+        )
     }
 
     /// The term this node leads in (after `Leading`).
     #[must_use]
     pub fn leads(&self) -> Option<Term> {
-        None
+        match self.reported.standing {
+            Standing::Leads(term) => Some(Term(term)),
+            _ => None,
+        }
     }
 
     /// The leader as far as this node knows, itself included.
     #[must_use]
     pub fn leader(&self) -> Option<&NodeName> {
-        None
+        match &self.reported.standing {
+            Standing::Leads(_) => Some(&self.name),
+            Standing::Follows(leader, _) => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// The last term this node knows.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        Term(self.consensus.role().term)
+    }
+
+    /// Index of the last applied entry.
+    #[must_use]
+    pub fn applied(&self) -> LogIndex {
+        LogIndex(self.consensus.applied())
+    }
+
+    /// All members, as the applied log has them.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.roster.members()
+    }
+
+    /// The members' lineage.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
+    fn advance_clock(&mut self, now: Millis) {
+        let now = now.max(self.now);
+        let late = now.since(self.now.max(self.next_tick));
+        // A process that did not run knows nothing of its peers' silence meanwhile.
+        if late > self.probe_interval_ms() {
+            self.contacts.forgive(now.since(self.now), now);
+            self.log(
+                LogLevel::Warn,
+                format!("This daemon did not run for {late} ms."),
+            );
+        }
+        self.now = now;
+    }
+
+    /// Everything that follows from an input or from time.
+    fn go_on(&mut self) {
+        self.settle();
+        self.tick();
+        self.probe();
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.contacts
+            .check(self.now, self.settings.detection_ms, &mut outputs);
+        self.outputs = outputs;
+        self.settle();
+        self.observe_lead();
+        self.lead();
+        self.watch_pair();
+        self.settle();
+        self.consensus.campaign_alone();
+        self.settle();
+        self.observe_lead();
+        self.report();
+    }
+
+    fn tick(&mut self) {
+        let tick_ms = self.tick_ms();
+        if self.now < self.next_tick {
+            return;
+        }
+        if self.start_batch.is_none() && !self.is_removed {
+            self.consensus.tick();
+            // After a stall one more; not the whole time, or a pause would look like a lost leader.
+            if self.now.since(self.next_tick) >= tick_ms {
+                self.settle();
+                self.consensus.tick();
+            }
+        }
+        self.next_tick = self.next_tick.plus(tick_ms).max(self.now.plus(1));
+        if self.now.since(self.next_tick) > tick_ms {
+            self.next_tick = self.now.plus(tick_ms);
+        }
+        self.nudge_transfers();
+        self.expire_proposals();
+    }
+
+    fn tick_ms(&self) -> u64 {
+        (self.settings.detection_ms / 40).max(5)
+    }
+
+    fn probe_interval_ms(&self) -> u64 {
+        (self.settings.detection_ms / 5).max(5)
+    }
+
+    fn probe(&mut self) {
+        if self.start_batch.is_some() {
+            return;
+        }
+        let interval = self.probe_interval_ms();
+        for due in self.contacts.probes(self.now, interval, &mut self.rng) {
+            let body = Body::Probe(crate::wire::Probe { nonce: due.nonce });
+            self.send(&due.peer, Some(due.link), body);
+        }
+    }
+
+    /// Lets the consensus say all it has to say, and does it.
+    fn settle(&mut self) {
+        loop {
+            let mut out = std::mem::take(&mut self.out);
+            if !self.is_removed {
+                self.consensus.pump(&mut out);
+            }
+            if out.is_empty() {
+                return;
+            }
+            for item in out {
+                self.carry_out(item);
+            }
+        }
+    }
+
+    fn send(&mut self, to: &NodeName, link: Option<Link>, body: Body) {
+        if self.start_batch.is_some() {
+            return;
+        }
+        let frame = Frame {
+            lineage: self.lineage,
+            raft_id: self.id,
+            incarnation: self.life.incarnation,
+            start: self.life.start,
+            body,
+        };
+        self.outputs.push(EngineOutput::Effect(Effect::Send {
+            to: to.clone(),
+            link,
+            bytes: frame.encode(),
+        }));
+    }
+
+    fn log(&mut self, level: LogLevel, text: String) {
+        self.outputs
+            .push(EngineOutput::Effect(Effect::Log { level, text }));
+    }
+
+    fn name_of(&self, id: u64) -> Option<NodeName> {
+        if let Some(record) = self.roster.members.get(&id) {
+            return Some(record.name.clone());
+        }
+        self.first_contacts
+            .iter()
+            .find(|contact| contact.raft_id.0 == id)
+            .map(|contact| contact.name.clone())
     }
 }

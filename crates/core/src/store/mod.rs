@@ -3,10 +3,16 @@
 //! A `Batch` is one transaction. The store is redb over a `StorageBackend` that the shell gives: a file in
 //! the daemon, a faulty disk in the simulator.
 
-use redb::StorageBackend;
+mod disk;
+pub mod faulty;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use crate::ids::{BatchId, NodeName};
-use crate::start::Identity;
+
+pub use disk::{Store, initialise, open};
 
 /// Why a disk could not be opened, made or written.
 #[derive(Debug, thiserror::Error)]
@@ -87,46 +93,44 @@ pub enum StoreOp {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Saved {
     /// The small records.
-    pub records: std::collections::BTreeMap<String, Vec<u8>>,
+    pub records: BTreeMap<String, Vec<u8>>,
     /// Index of the first log entry below.
     pub first: u64,
     /// The log's entries, as they were appended.
     pub entries: Vec<Vec<u8>>,
 }
 
-/// The open store. It belongs to the one thread that commits.
-#[derive(Debug)]
-pub struct Store {}
-
-/// Makes the store of a new node (`init`, `join`): its identity and the founding state.
-///
-/// # Errors
-/// The disk holds a node already, or cannot be written.
-pub fn initialise(
-    backend: impl StorageBackend,
-    name: &NodeName,
-    identity: &Identity,
-) -> Result<(), StoreError> {
-    let _ = (backend, name, identity);
-    Ok(())
-}
-
-/// Opens the store and reads everything back.
-///
-/// # Errors
-/// It was never initialised, is damaged, or cannot be read.
-pub fn open(backend: impl StorageBackend) -> Result<(Store, Saved), StoreError> {
-    let _ = backend;
-    Err(StoreError::Empty)
-}
-
-impl Store {
-    /// Commits one batch; it is durable when this returns.
-    ///
-    /// # Errors
-    /// The disk failed: the daemon must stop.
-    pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let _ = batch;
-        Ok(())
+impl Saved {
+    /// What a store would give back after this batch: the reference for the store's tests, and enough of a
+    /// disk for tests that need none.
+    pub fn apply(&mut self, batch: &Batch) {
+        for operation in &batch.operations {
+            match operation {
+                StoreOp::Append { first, entries } => {
+                    if self.entries.is_empty() {
+                        self.first = *first;
+                    }
+                    let keep =
+                        usize::try_from(first.saturating_sub(self.first)).unwrap_or(usize::MAX);
+                    self.entries.truncate(keep);
+                    self.entries.extend(entries.iter().cloned());
+                }
+                StoreOp::Compact { upto } => {
+                    let gone = upto.saturating_add(1).saturating_sub(self.first);
+                    let gone = usize::try_from(gone)
+                        .unwrap_or(usize::MAX)
+                        .min(self.entries.len());
+                    self.entries.drain(..gone);
+                    self.first += gone as u64;
+                }
+                StoreOp::ClearLog => self.entries.clear(),
+                StoreOp::Put { key, value } => {
+                    self.records.insert(key.clone(), value.clone());
+                }
+            }
+            if self.entries.is_empty() {
+                self.first = 0;
+            }
+        }
     }
 }
