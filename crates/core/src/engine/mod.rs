@@ -21,6 +21,8 @@ mod lead;
 mod propose;
 mod receive;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

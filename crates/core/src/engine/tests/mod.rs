@@ -1,0 +1,5 @@
+mod cluster;
+mod majority;
+mod pair;
+
+use cluster::Cluster;
