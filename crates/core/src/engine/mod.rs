@@ -169,7 +169,10 @@ impl Engine {
     /// When the next `Tick` is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {
-        let mut deadline = self.next_tick.min(self.contacts.next_probe());
+        let mut deadline = self.next_tick;
+        if self.start_batch.is_none() {
+            deadline = deadline.min(self.contacts.next_probe());
+        }
         let dispatch = self.dispatch_from().filter(|_| self.is_dispatch_awaited());
         let loss = self.contacts.next_loss(self.settings.detection_ms);
         for other in [dispatch, loss, self.pair.deadline()].into_iter().flatten() {
@@ -177,7 +180,7 @@ impl Engine {
                 deadline = deadline.min(other);
             }
         }
-        deadline
+        deadline.max(self.now.plus(1))
     }
 
     /// An executor here may begin an action before this time; `None`: not at all.

@@ -98,15 +98,25 @@ impl Store {
     /// # Errors
     /// The disk failed: the daemon must stop, for it cannot know what is durable.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.commit_all(std::slice::from_ref(batch))
+    }
+
+    /// Commits all batches that wait, in order, in one transaction. Reporting the last of them as durable is enough.
+    ///
+    /// # Errors
+    /// The disk failed: the daemon must stop, for it cannot know what is durable.
+    pub fn commit_all(&mut self, batches: &[Batch]) -> Result<(), StoreError> {
         const DOING: &str = "writing the replicated log";
         let mut transaction = self.database.begin_write().map_err(|e| failed(DOING)(&e))?;
+        // One phase would take a damaged newest page for a commit that a crash interrupted, and silently go
+        // back to the one before: an acknowledged entry or a vote would be forgotten.
         transaction.set_two_phase_commit(true);
         {
             let mut log = transaction.open_table(LOG).map_err(|e| failed(DOING)(&e))?;
             let mut records = transaction
                 .open_table(RECORDS)
                 .map_err(|e| failed(DOING)(&e))?;
-            for operation in &batch.operations {
+            for operation in batches.iter().flat_map(|batch| &batch.operations) {
                 match operation {
                     StoreOp::Append { first, entries } => {
                         log.retain_in::<u64, _>(first.., |_, _| false)

@@ -224,8 +224,10 @@ fn a_long_log_is_compacted_and_a_late_node_gets_the_snapshot() {
             cluster.run(20);
         }
     }
-    cluster.run(2_000);
-    assert!(cluster.nodes[&leader].state.len() == 3_000);
+    let name = leader.clone();
+    cluster.run_until("all of it", 20_000, move |c| {
+        c.nodes[&name].state.len() == 3_000
+    });
     assert!(cluster.nodes[&leader].disk.entries.len() < 2_500);
     cluster.loss = 50;
     cluster.power_on(&late);

@@ -124,19 +124,32 @@ fn contact_cancels_the_episode() {
 #[test]
 fn a_lying_device_is_noticed() {
     let (mut cluster, leader, other) = settled(33);
+    // The host is paused, and its device says off without doing anything.
     cluster.fence_lies = true;
-    cluster.isolate(&leader);
-    cluster.run_until("a takeover", 10_000, |c| {
-        [&leader, &other].iter().any(|name| {
-            c.nodes[*name]
-                .roles
-                .values()
-                .any(|role| *role == MemberRole::Returning)
-        })
+    cluster.nodes.get_mut(&other).unwrap().is_frozen = true;
+    let name = leader.clone();
+    cluster.run_until("a takeover", 10_000, move |c| {
+        c.nodes[&name]
+            .roles
+            .values()
+            .any(|role| *role == MemberRole::Returning)
     });
-    cluster.heal();
+    cluster.nodes.get_mut(&other).unwrap().is_frozen = false;
     cluster.run(2_000);
-    assert!(cluster.nodes.values().any(|node| node.disproved > 0));
+    assert!(cluster.nodes[&leader].disproved > 0);
+    assert_eq!(
+        cluster.nodes[&leader].roles[&other],
+        MemberRole::Returning,
+        "a ghost does not come back"
+    );
+    assert!(
+        cluster.nodes[&other]
+            .engine
+            .as_ref()
+            .unwrap()
+            .leads()
+            .is_none()
+    );
 }
 
 #[test]
