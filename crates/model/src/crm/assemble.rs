@@ -279,15 +279,13 @@ impl<'a, 'c> Builder<'a, 'c> {
                 Body::Alert(alert) => configuration.alerts.push(alert.clone()),
                 Body::Role(role) => configuration.acls.roles.push(role.clone()),
                 Body::Target(target) => configuration.acls.targets.push(target.clone()),
+                Body::Xml(more) => include(&mut configuration, more, self.context),
                 Body::AclGroup(group) => configuration.acls.groups.push(group.clone()),
-                Body::Xml(_)
-                | Body::Primitive(_)
-                | Body::Group(..)
-                | Body::Monitor(..)
-                | Body::Invalid => {}
+                Body::Primitive(_) | Body::Group(..) | Body::Monitor(..) | Body::Invalid => {}
             }
         }
-        configuration.fencing_levels = self.fencing_levels(levels, &configuration);
+        let levels = self.fencing_levels(levels, &configuration);
+        configuration.fencing_levels.extend(levels);
         configuration
     }
 
@@ -441,4 +439,45 @@ fn merge(sets: &mut Vec<AttributeSet>, set: &AttributeSet, context: &mut Context
             sets.push(set.clone());
         }
     }
+}
+
+/// Adds what an element of XML defines.
+fn include(configuration: &mut Configuration, more: &Configuration, context: &mut Context) {
+    configuration.nodes.extend(more.nodes.iter().cloned());
+    configuration
+        .resources
+        .extend(more.resources.iter().cloned());
+    configuration
+        .constraints
+        .extend(more.constraints.iter().cloned());
+    configuration
+        .fencing_levels
+        .extend(more.fencing_levels.iter().cloned());
+    for (sets, more) in [
+        (&mut configuration.options, &more.options),
+        (
+            &mut configuration.resource_defaults,
+            &more.resource_defaults,
+        ),
+        (
+            &mut configuration.operation_defaults,
+            &more.operation_defaults,
+        ),
+    ] {
+        more.iter().for_each(|set| merge(sets, set, context));
+    }
+    configuration.tags.extend(more.tags.iter().cloned());
+    configuration.alerts.extend(more.alerts.iter().cloned());
+    configuration
+        .acls
+        .roles
+        .extend(more.acls.roles.iter().cloned());
+    configuration
+        .acls
+        .targets
+        .extend(more.acls.targets.iter().cloned());
+    configuration
+        .acls
+        .groups
+        .extend(more.acls.groups.iter().cloned());
 }

@@ -24,7 +24,7 @@ impl Document {
         claim_ids(&lines, &mut context.ids);
         let mut statements: Vec<Statement> = lines
             .iter()
-            .filter_map(|line| statement(line, text, &mut context))
+            .filter_map(|line| statement(line, &mut context))
             .collect();
         let configuration = assemble::assemble(text, &mut statements, &mut context);
         let mut diagnostics = context.diagnostics;

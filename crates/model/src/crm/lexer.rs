@@ -150,7 +150,12 @@ impl Lexer<'_, '_> {
                 c if c.is_whitespace() => self.at += c.len_utf8(),
                 _ => {
                     let word = self.word();
+                    let is_xml = words.is_empty() && word.text.eq_ignore_ascii_case("xml");
                     words.push(word);
+                    if is_xml {
+                        words.extend(self.raw());
+                        break;
+                    }
                     if words.len() > WORDS_MAX {
                         let span = Span::new(self.at, self.at);
                         let message = format!("a statement has more than {WORDS_MAX} words");
@@ -198,6 +203,29 @@ impl Lexer<'_, '_> {
             self.at = (end + 1).min(self.text.len());
         }
         true
+    }
+
+    /// The rest of a statement as one word, quotes and all.
+    fn raw(&mut self) -> Option<Word> {
+        let start = self.at;
+        loop {
+            let end = self.end_of_line();
+            let is_continued = self.text[self.at..end].trim_end().ends_with('\\');
+            self.at = (end + 1).min(self.text.len());
+            if !is_continued || self.at >= self.text.len() {
+                let span = &self.text[start..end];
+                let start = start + (span.len() - span.trim_start().len());
+                let end = start + span.trim().len();
+                let text = self.text.get(start..end).filter(|text| !text.is_empty())?;
+                let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
+                return Some(Word {
+                    text,
+                    span: Span::new(start, end),
+                    quoted: true,
+                    equals: None,
+                });
+            }
+        }
     }
 
     /// One word, quotes taken off as a shell does.

@@ -257,9 +257,6 @@ pub(super) fn check_constraints(
         .filter(|statement| matches!(statement.body, Body::Invalid))
         .map(|statement| statement.id.as_str())
         .collect();
-    let has_xml = statements
-        .iter()
-        .any(|statement| matches!(statement.body, Body::Xml(_)));
     let mut known: BTreeSet<String> = resource_names(configuration)
         .into_iter()
         .map(str::to_owned)
@@ -267,7 +264,7 @@ pub(super) fn check_constraints(
     known.extend(configuration.tags.iter().map(|tag| tag.id.clone()));
     let mut missing: Vec<(String, String)> = Vec::new();
     let mut check = |owner: &str, name: &str| {
-        let ok = has_xml || known.contains(name);
+        let ok = known.contains(name);
         if !ok {
             missing.push((owner.to_owned(), name.to_owned()));
         }
@@ -290,7 +287,7 @@ pub(super) fn check_constraints(
         report(&owner, &name, &known, context);
     }
     check_templates(configuration, &known, &invalid, context);
-    check_tags_and_roles(configuration, &known, statements, has_xml, context);
+    check_tags_and_roles(configuration, &known, statements, context);
 }
 
 fn constraint_holds(
@@ -399,7 +396,6 @@ fn check_tags_and_roles(
     configuration: &Configuration,
     known: &BTreeSet<String>,
     statements: &[Statement],
-    has_xml: bool,
     context: &mut Context,
 ) {
     let constraint_ids: BTreeSet<&str> = statements
@@ -408,7 +404,7 @@ fn check_tags_and_roles(
         .collect();
     for tag in &configuration.tags {
         for name in &tag.references {
-            if !has_xml && !known.contains(name) && !constraint_ids.contains(name.as_str()) {
+            if !known.contains(name) && !constraint_ids.contains(name.as_str()) {
                 report(&tag.id, name, known, context);
             }
         }
@@ -425,11 +421,7 @@ fn check_tags_and_roles(
         .iter()
         .chain(&configuration.acls.groups)
     {
-        for role in target
-            .roles
-            .iter()
-            .filter(|role| !has_xml && !roles.contains(*role))
-        {
+        for role in target.roles.iter().filter(|role| !roles.contains(*role)) {
             report(&target.id, role, &roles, context);
         }
     }

@@ -157,8 +157,8 @@ pub enum Body {
     AclGroup(cib::AclTarget),
     /// A monitor for a resource defined elsewhere.
     Monitor(Reference, cib::Operation),
-    /// XML as it stands.
-    Xml(String),
+    /// XML that is no single primitive, template or constraint.
+    Xml(Box<cib::Configuration>),
     /// It could not be read; diagnostics say why.
     Invalid,
 }

@@ -9,7 +9,7 @@ use crate::diag::{Code, Diagnostic};
 const ALERT_SECTIONS: &[&str] = &["attributes", "meta", "select", "to", "{", "}"];
 
 /// Short forms of a permission: the words, and the XPath with one `@@` for each argument.
-pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
+pub(in crate::crm) const SHORTCUTS: &[(&str, &str)] = &[
     (
         "meta",
         "//primitive[@id='@@']/meta_attributes/nvpair[@name='@@']",

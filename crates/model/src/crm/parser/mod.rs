@@ -6,6 +6,9 @@ mod resource;
 mod resource_set;
 mod rule;
 mod set;
+mod xml;
+
+pub(super) use acl::SHORTCUTS;
 
 use super::ids::Ids;
 use super::lexer::{Line, Word};
@@ -29,6 +32,11 @@ pub(super) fn claim_ids(lines: &[Line], ids: &mut Ids) {
             .keyword()
             .and_then(|word| Verb::from_word(&word));
         if verb == Some(Verb::Xml) {
+            line.words
+                .iter()
+                .skip(1)
+                .flat_map(|word| xml::ids(&word.text))
+                .for_each(|id| ids.claim(id));
             continue;
         }
         for (place, word) in line.words.iter().enumerate().skip(1) {
@@ -54,7 +62,7 @@ pub(super) fn claim_ids(lines: &[Line], ids: &mut Ids) {
 }
 
 /// Reads one statement; `None` when even its verb is unknown.
-pub(super) fn statement(line: &Line, text: &str, context: &mut Context) -> Option<Statement> {
+pub(super) fn statement(line: &Line, context: &mut Context) -> Option<Statement> {
     let first = &line.words[0];
     let word = first.text.to_ascii_lowercase();
     let Some(verb) = Verb::from_word(&word) else {
@@ -92,7 +100,7 @@ pub(super) fn statement(line: &Line, text: &str, context: &mut Context) -> Optio
         id_span: first.span,
     };
     let errors_before = parser.errors();
-    let body = parser.body(verb, line, text);
+    let body = parser.body(verb);
     let body = match body {
         Some(body) => body,
         None => {
@@ -129,7 +137,7 @@ impl<'w> Parser<'w, '_> {
         self.context.diagnostics.len()
     }
 
-    fn body(&mut self, verb: Verb, line: &Line, text: &str) -> Option<Body> {
+    fn body(&mut self, verb: Verb) -> Option<Body> {
         match verb {
             Verb::Node => self.node(),
             Verb::Primitive => self.primitive().map(Body::Primitive),
@@ -148,7 +156,7 @@ impl<'w> Parser<'w, '_> {
             Verb::Role => self.role(),
             Verb::User | Verb::AclTarget | Verb::AclGroup => self.acl_target(verb),
             Verb::Monitor => self.monitor(),
-            Verb::Xml => Some(self.xml(line, text)),
+            Verb::Xml => self.xml(),
         }
     }
 
@@ -337,18 +345,6 @@ impl<'w> Parser<'w, '_> {
             },
             operation,
         ))
-    }
-
-    fn xml(&mut self, line: &Line, text: &str) -> Body {
-        let start = self.words[0].span.end;
-        let raw = text.get(start..line.span.end).unwrap_or("");
-        self.at = self.words.len();
-        Body::Xml(
-            raw.replace("\\\r\n", " ")
-                .replace("\\\n", " ")
-                .trim()
-                .to_owned(),
-        )
     }
 
     /// A role in its own spelling.
