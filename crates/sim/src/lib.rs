@@ -7,6 +7,8 @@
 pub mod brain;
 pub mod checkers;
 pub mod disk;
+#[cfg(test)]
+mod fake;
 mod machine;
 pub mod network;
 pub mod queue;
