@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use quorate_core::event::{AgentCall, Event, Outcome};
+use quorate_core::event::{AgentCall, AgentResult, Event, FoundRun, Outcome};
 use quorate_core::ids::{Boot, RunId, Session};
 use quorate_core::store::{Batch, Store};
 
@@ -63,6 +63,8 @@ pub struct Rack {
     pub daemon: Option<Daemon>,
     /// What the daemon remembers in tmpfs.
     pub tmpfs: BTreeMap<String, Vec<u8>>,
+    /// Named runs of this boot, newest last, with their results: what the shell's journal in tmpfs holds.
+    pub journal: Vec<(AgentCall, Option<AgentResult>)>,
     /// Runs of agents.
     pub runs: BTreeMap<u64, Run>,
     /// What happens when it is no longer paused.
@@ -77,6 +79,75 @@ pub struct Rack {
     pub stays_down: bool,
     /// Reset when this passes.
     pub watchdog: Option<Time>,
+}
+
+/// Runs that a restarted daemon finds have numbers from here on.
+const FOUND_FROM: u64 = 1 << 63;
+
+/// Entries of a journal at most.
+const JOURNAL_MAX: usize = 512;
+
+impl Rack {
+    /// What the journal gives to a daemon that starts: what ended, and what goes on and is watched again.
+    pub fn found_runs(&mut self, life: u64) -> Vec<FoundRun> {
+        let mut found = Vec::new();
+        for (call, result) in &self.journal {
+            let goes_on = self.runs.values().any(|run| run.call.name == call.name);
+            if !goes_on {
+                found.push((call.clone(), Some(result.clone().unwrap_or_else(lost))));
+            }
+        }
+        let mut numbered: Vec<FoundRun> = found
+            .into_iter()
+            .enumerate()
+            .map(|(number, (call, result))| FoundRun {
+                run: RunId(FOUND_FROM + number as u64),
+                call,
+                result,
+            })
+            .collect();
+        for run in self.runs.values_mut() {
+            run.awaited_by = life;
+            run.run = RunId(FOUND_FROM + numbered.len() as u64);
+            numbered.push(FoundRun {
+                run: run.run,
+                call: run.call.clone(),
+                result: None,
+            });
+        }
+        numbered
+    }
+
+    /// A named run begins.
+    pub fn journal_begins(&mut self, call: &AgentCall) {
+        if !call.name.is_empty() {
+            self.journal.push((call.clone(), None));
+            let excess = self.journal.len().saturating_sub(JOURNAL_MAX);
+            self.journal.drain(..excess);
+        }
+    }
+
+    /// A named run ended.
+    pub fn journal_ends(&mut self, call: &AgentCall, result: &AgentResult) {
+        let entry = self
+            .journal
+            .iter_mut()
+            .rev()
+            .find(|(known, _)| !call.name.is_empty() && known.name == call.name);
+        if let Some((_, kept)) = entry {
+            *kept = Some(result.clone());
+        }
+    }
+}
+
+fn lost() -> AgentResult {
+    AgentResult {
+        outcome: Outcome::Lost,
+        exit_reason: String::new(),
+        output: String::new(),
+        took_ms: 0,
+        digests: None,
+    }
 }
 
 /// What reached a machine while it was paused.

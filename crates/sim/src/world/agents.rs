@@ -46,6 +46,7 @@ impl World<'_> {
         } else {
             (course.takes, course.outcome, course.works)
         };
+        self.racks[host.0].journal_begins(&call);
         self.begin_stage(host, &call);
         if call.class != "stonith" {
             let fact = Fact::RunBegins {
@@ -191,34 +192,39 @@ impl World<'_> {
     }
 
     fn report(&mut self, host: Host, run: &Run, outcome: Outcome) {
-        let rack = &self.racks[host.0];
-        if rack.lives != run.awaited_by {
-            return;
-        }
-        // A run adopted from an earlier life of the daemon has a number without its exit code, often.
-        let adopted = run.born_in != run.awaited_by;
-        let outcome = if adopted && self.agent_chance.chance(Rate::percent(50)) {
+        // Who watches a run of an earlier life of the daemon often does not learn its exit code.
+        let is_adopted = run.born_in != self.racks[host.0].lives;
+        let outcome = if is_adopted && self.agent_chance.chance(Rate::percent(50)) {
             self.situation("a run's result was lost");
             Outcome::Lost
         } else {
             outcome
         };
+        let reason = if outcome == Outcome::Exited(0) {
+            ""
+        } else {
+            "as the world wants it"
+        };
         let result = AgentResult {
             outcome,
-            exit_reason: if outcome == Outcome::Exited(0) {
-                String::new()
-            } else {
-                "as the world wants it".to_owned()
-            },
+            exit_reason: reason.to_owned(),
             output: String::new(),
             took_ms: (self.truth.now - run.began) / MS,
             digests: None,
         };
-        let event = Event::AgentDone {
-            run: run.run,
-            result,
-        };
-        self.deliver(host, self.racks[host.0].lives, event);
+        let rack = &mut self.racks[host.0];
+        rack.journal_ends(&run.call, &result);
+        if rack.lives == run.awaited_by {
+            let life = rack.lives;
+            self.deliver(
+                host,
+                life,
+                Event::AgentDone {
+                    run: run.run,
+                    result,
+                },
+            );
+        }
     }
 
     fn end_stage(&mut self, host: Host, run: &Run) -> Outcome {

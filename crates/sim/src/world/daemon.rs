@@ -95,11 +95,7 @@ impl World<'_> {
         let identity = self.identity(host);
         let rack = &mut self.racks[host.0];
         let session = rack.session;
-        let mut running = Vec::new();
-        for run in rack.runs.values_mut() {
-            run.awaited_by = life;
-            running.push(run.run);
-        }
+        let runs = rack.found_runs(life);
         let start = Start {
             name: NodeName(host.to_string()),
             incarnation: Incarnation {
@@ -111,7 +107,7 @@ impl World<'_> {
             saved,
             inventory: Inventory {
                 remembered: rack.tmpfs.clone(),
-                running,
+                runs,
             },
             timing: Timing::default(),
         };

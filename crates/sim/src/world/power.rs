@@ -38,6 +38,7 @@ impl World<'_> {
         rack.boot = Boot(mix(self.scenario.seed ^ mix(powers << 8 | host.0 as u64)) >> 1);
         rack.clock.since = self.truth.now;
         rack.tmpfs.clear();
+        rack.journal.clear();
         rack.stays_down = false;
         let boot = rack.boot;
         self.truth.machines[host.0].booted = true;
