@@ -107,7 +107,11 @@ impl World<'_> {
             saved,
             inventory: Inventory {
                 remembered: rack.tmpfs.clone(),
-                runs,
+                running: runs
+                    .iter()
+                    .filter(|found| found.result.is_none())
+                    .map(|found| found.run)
+                    .collect(),
             },
             timing: Timing::default(),
         };
@@ -130,7 +134,7 @@ impl World<'_> {
         self.say(host, || format!("daemon starts, session {:x}", session.0));
         self.fact(&Fact::DaemonUp { host, session });
         self.carry_out(host, life, effects);
-        self.plan_wake(host);
+        self.step(host, Event::Inventory(runs));
     }
 
     fn panicked(&mut self, host: Host, panic: &(dyn std::any::Any + Send)) {
