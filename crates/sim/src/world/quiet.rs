@@ -12,8 +12,9 @@ use crate::truth::Fact;
 const STEADY: u64 = 8 * SECOND;
 
 /// The index after which a state was encoded, where it can be told.
-pub(crate) fn applied_index(_state: &[u8]) -> Option<u64> {
-    None
+pub(crate) fn applied_index(state: &[u8]) -> Option<u64> {
+    let state = quorate_core::state::ClusterState::decode(state).ok()?;
+    Some(state.applied.0)
 }
 
 impl World<'_> {
