@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use quorate_core::event::{Event, Link};
-use quorate_core::ids::NodeName;
+use quorate_core::ids::{NodeName, RunId};
 use quorate_core::node::Node;
 use quorate_core::start::{Identity as Member, Inventory, Start, Timing};
 use tokio::net::TcpStream;
@@ -107,7 +107,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
     let clients = Arc::new(Clients::new(events.clone()));
     let waiting = Arc::new(AtomicUsize::new(0));
     let agents = work.block_on(async { open_agents(options) })?;
-    let found = work.block_on(agents.inventory());
+    let running = take_inventory(&work, &agents, &events);
 
     let desk = JoinDesk {
         paths: paths.clone(),
@@ -151,11 +151,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         saved,
         inventory: Inventory {
             remembered,
-            running: found
-                .iter()
-                .filter(|f| f.result.is_none())
-                .map(|f| f.run)
-                .collect(),
+            running,
         },
         timing: Timing {
             detection_ms: config.timing.detection_ms,
@@ -163,15 +159,6 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
             drain_ms: config.drain_s * 1000,
         },
     };
-    for run in start.inventory.running.clone() {
-        let (agents, events) = (agents.clone(), events.clone());
-        work.spawn(async move {
-            let result = agents.finish_found(run).await;
-            let _ = events.send(Event::AgentDone { run, result });
-        });
-    }
-    // The first event of all.
-    let _ = events.send(Event::Inventory(found));
     report_exits(&work, &agents, events.clone());
     let mut shell = Shell {
         hub,
@@ -279,6 +266,30 @@ fn report_exits(work: &Runtime, agents: &quorate_agents::Runner, events: Sender<
             }
         }
     });
+}
+
+/// Reports what earlier sessions left, as the first event of all, and awaits what still runs.
+fn take_inventory(
+    work: &Runtime,
+    agents: &quorate_agents::Runner,
+    events: &Sender<Event>,
+) -> Vec<RunId> {
+    let found = work.block_on(agents.inventory());
+    let running: Vec<RunId> = found
+        .iter()
+        .filter(|f| f.result.is_none())
+        .map(|f| f.run)
+        .collect();
+    // The receiver lives as long as the daemon.
+    let _ = events.send(Event::Inventory(found));
+    for run in running.clone() {
+        let (agents, events) = (agents.clone(), events.clone());
+        work.spawn(async move {
+            let result = agents.finish_found(run).await;
+            let _ = events.send(Event::AgentDone { run, result });
+        });
+    }
+    running
 }
 
 fn open_agents(options: &DaemonOptions) -> Result<quorate_agents::Runner, DaemonError> {

@@ -54,8 +54,9 @@ struct StallWatch {
 }
 
 impl StallWatch {
-    fn woke(&mut self, due: Millis, now: Millis, detection_ms: u64) {
-        let late_ms = now.since(due);
+    /// A timer that was due at `due` and waited for since `slept` fires at `now`.
+    fn woke(&mut self, due: Millis, slept: Millis, now: Millis, detection_ms: u64) {
+        let late_ms = now.since(due.max(slept));
         if late_ms < STALL_MS_MIN.max(detection_ms / 4) {
             return;
         }
@@ -100,7 +101,7 @@ pub fn run(
         };
         let woken = clock::now();
         if due <= woken.mono {
-            stalls.woke(due, woken.mono, detection_ms);
+            stalls.woke(due, now, woken.mono, detection_ms);
             if let Some(ending) = step(&mut node, woken, Event::Tick, world) {
                 return ending;
             }

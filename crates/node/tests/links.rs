@@ -140,10 +140,10 @@ async fn messages_pass_both_ways_over_both_links() {
         b.hub.send(&a.name, Some(link), vec![link.0; 6]);
         assert_eq!(a.frame().await, (b.name.clone(), link, vec![link.0; 6]));
     }
-    let long = vec![7; 4 << 20];
+    let long = vec![7; 8 << 20];
     a.hub.send(&b.name, None, long.clone());
     assert!(b.frame().await.2 == long);
-    a.hub.send(&b.name, None, vec![0; (4 << 20) + 1]);
+    a.hub.send(&b.name, None, vec![0; (8 << 20) + 1]);
     assert_eq!(a.hub.status().iter().map(|l| l.dropped).sum::<u64>(), 1);
 }
 
@@ -158,10 +158,10 @@ async fn a_probe_overtakes_a_snapshot() {
     b.says("is up").await;
     b.says("is up").await;
     let link = a.hub.status().first().unwrap().link;
-    a.hub.send(&b.name, None, vec![1; 4 << 20]);
+    a.hub.send(&b.name, None, vec![1; 8 << 20]);
     a.hub.send(&b.name, Some(link), b"probe".to_vec());
     assert_eq!(b.frame().await.2, b"probe");
-    assert_eq!(b.frame().await.2.len(), 4 << 20);
+    assert_eq!(b.frame().await.2.len(), 8 << 20);
 }
 
 #[tokio::test]

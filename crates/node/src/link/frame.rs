@@ -3,7 +3,7 @@
 /// Longest payload of a chunk: what a probe may have to wait for.
 pub const CHUNK_BYTES_MAX: usize = 16 << 10;
 /// Longest whole message.
-pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 9;
 

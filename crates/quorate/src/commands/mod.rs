@@ -45,6 +45,8 @@ verbs! {
     Remove => remove;
     /// Show what is blocked, nodes, resources, failures.
     Status => status;
+    /// Show why a resource is where it is, or why it is not.
+    Explain => explain;
     /// Show what happened, and why.
     History => history;
     /// Move the resources off a node.
