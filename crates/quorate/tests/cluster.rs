@@ -1,0 +1,373 @@
+//! Real daemons on loopback: they form a cluster, elect, survive kill -9 of one and of all, refuse what is broken.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Node {
+    name: String,
+    root: PathBuf,
+    addresses: Vec<String>,
+    daemon: Option<Child>,
+}
+
+impl Node {
+    fn new(cluster: &Path, name: &str) -> Self {
+        let root = cluster.join(name);
+        fs::create_dir_all(&root).unwrap();
+        // Both are held until both are known, so that they differ.
+        let ports: Vec<TcpListener> = (0..2)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let addresses = ports
+            .iter()
+            .map(|p| p.local_addr().unwrap().to_string())
+            .collect();
+        Self {
+            name: name.into(),
+            root,
+            addresses,
+            daemon: None,
+        }
+    }
+
+    fn quorate(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(arguments)
+            .env("QUORATE_CONFIG", self.root.join("etc"))
+            .env("QUORATE_STATE", self.root.join("var"))
+            .env("QUORATE_RUN", self.root.join("run"))
+            .env("QUORATE_SOCKET", self.root.join("run/socket"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a verb that must succeed; gives what it printed.
+    fn good(&self, arguments: &[&str]) -> String {
+        let output = self.quorate(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success(),
+            "{} {arguments:?}: {error}",
+            self.name
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a verb that must fail; gives what it said.
+    fn bad(&self, arguments: &[&str]) -> String {
+        let output = self.quorate(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success(),
+            "{} {arguments:?} worked",
+            self.name
+        );
+        error
+    }
+
+    fn init(&self) {
+        let [first, second] = [&self.addresses[0], &self.addresses[1]];
+        self.good(&[
+            "init",
+            "--name",
+            &self.name,
+            "--address",
+            first,
+            "--address",
+            second,
+        ]);
+    }
+
+    fn join(&self, token: &str) -> Output {
+        let [first, second] = [&self.addresses[0], &self.addresses[1]];
+        self.quorate(&[
+            "join",
+            token,
+            "--name",
+            &self.name,
+            "--address",
+            first,
+            "--address",
+            second,
+        ])
+    }
+
+    fn start(&mut self) {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.root.join("log"))
+            .unwrap();
+        let daemon = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .arg("run")
+            .env("QUORATE_CONFIG", self.root.join("etc"))
+            .env("QUORATE_STATE", self.root.join("var"))
+            .env("QUORATE_RUN", self.root.join("run"))
+            .env("QUORATE_SOCKET", self.root.join("run/socket"))
+            .env("QUORATE_LOG_STDERR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(daemon);
+    }
+
+    fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("it runs");
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.daemon.as_ref().expect("it runs").id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the daemon's own end.
+    fn end(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        let daemon = self.daemon.as_mut().expect("it runs");
+        loop {
+            if let Some(status) = daemon.try_wait().unwrap() {
+                self.daemon = None;
+                return status;
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "{} does not end: {}",
+                self.name,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.root.join("log")).unwrap_or_default()
+    }
+
+    fn status(&self) -> Option<Value> {
+        serde_json::from_slice(&self.quorate(&["status", "--json"]).stdout).ok()
+    }
+
+    /// Waits until its status is as wanted.
+    fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let status = self.status();
+            if let Some(status) = status.clone().filter(&wanted) {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "{} never saw {what}: {status:?}\n{}",
+                self.name,
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn sees_online(&self, count: usize) -> Value {
+        self.until(&format!("{count} nodes online"), |s| {
+            s["has_quorum"] == true && online(s).len() == count
+        })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+fn online(status: &Value) -> Vec<&str> {
+    let nodes = status["nodes"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    nodes
+        .iter()
+        .filter(|n| n["state"] == "online")
+        .filter_map(|n| n["name"].as_str())
+        .collect()
+}
+
+fn state_of<'a>(status: &'a Value, name: &str) -> &'a str {
+    let nodes = status["nodes"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    nodes
+        .iter()
+        .find(|n| n["name"] == name)
+        .and_then(|n| n["state"].as_str())
+        .unwrap_or("absent")
+}
+
+/// A running cluster of three.
+fn three(root: &Path) -> Vec<Node> {
+    let mut nodes: Vec<Node> = ["n1", "n2", "n3"]
+        .iter()
+        .map(|n| Node::new(root, n))
+        .collect();
+    nodes[0].init();
+    nodes[0].start();
+    nodes[0].until("itself leading", |s| s["leader"] == "n1");
+    for n in 1..3 {
+        let token = nodes[0].good(&["token", "create"]);
+        let joined = nodes[n].join(token.trim());
+        assert!(
+            joined.status.success(),
+            "{}",
+            String::from_utf8_lossy(&joined.stderr)
+        );
+        nodes[n].start();
+        nodes[0].sees_online(n + 1);
+    }
+    for node in &nodes {
+        node.sees_online(3);
+    }
+    nodes
+}
+
+#[test]
+fn three_daemons_survive_kill_9_of_one_and_of_all() {
+    let root = tempfile::tempdir().unwrap();
+    let mut nodes = three(root.path());
+    let leader = nodes[1].sees_online(3)["leader"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let victim = nodes.iter().position(|n| n.name == leader).unwrap();
+    nodes[victim].kill();
+    let other = (victim + 1) % 3;
+    nodes[other].until("the leader lost", |s| {
+        state_of(s, &leader) == "UNCLEAN (offline)"
+            && s["leader"].is_string()
+            && s["leader"] != *leader
+    });
+    nodes[victim].start();
+    for node in &nodes {
+        node.sees_online(3);
+    }
+    for node in &mut nodes {
+        node.kill();
+    }
+    for node in &mut nodes {
+        node.start();
+    }
+    for node in &nodes {
+        node.sees_online(3);
+    }
+}
+
+#[test]
+fn tokens_names_and_verbs_without_a_daemon_are_refused_in_words() {
+    let root = tempfile::tempdir().unwrap();
+    let stranger = Node::new(root.path(), "n9");
+    let error = stranger.bad(&["status"]);
+    assert!(
+        error.contains("does not answer") && error.contains("systemctl start quorate"),
+        "{error}"
+    );
+    let error = stranger.bad(&["run"]);
+    assert!(
+        error.contains("quorate init") && error.contains("quorate join"),
+        "{error}"
+    );
+
+    let mut first = Node::new(root.path(), "n1");
+    first.init();
+    let error = first.bad(&["init", "--address", "127.0.0.1"]);
+    assert!(error.contains("in a cluster already"), "{error}");
+    first.start();
+    first.until("itself leading", |s| s["leader"] == "n1");
+    let error = first.bad(&["run"]);
+    assert!(error.contains("already"), "{error}");
+
+    let token = first.good(&["token", "create"]);
+    let mut twin = Node::new(root.path(), "twin");
+    twin.name = "n1".into();
+    let refused = twin.join(token.trim());
+    assert!(!refused.status.success());
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("a member already"), "{error}");
+
+    let token = first.good(&["token", "create"]);
+    let second = Node::new(root.path(), "n2");
+    assert!(second.join(token.trim()).status.success());
+    let third = Node::new(root.path(), "n3");
+    let again = third.join(token.trim());
+    assert!(!again.status.success(), "a token worked twice");
+    let error = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(error.contains("token"), "{error}");
+    assert!(third.bad(&["join", "quorate1-AAAA"]).contains("token"));
+}
+
+#[test]
+fn a_damaged_store_is_refused_and_the_node_can_be_wiped_and_rejoined() {
+    let root = tempfile::tempdir().unwrap();
+    let mut nodes = three(root.path());
+    nodes[2].kill();
+    let store = nodes[2].root.join("var/store.redb");
+    let mut bytes = fs::read(&store).unwrap();
+    let middle = bytes.len() / 2;
+    for byte in &mut bytes[64..middle] {
+        *byte ^= 0x5a;
+    }
+    fs::write(&store, &bytes).unwrap();
+    nodes[2].start();
+    assert!(!nodes[2].end().success());
+    let log = nodes[2].log();
+    assert!(log.contains("wipe") || log.contains("damaged"), "{log}");
+
+    nodes[0].until("n3 lost", |s| state_of(s, "n3") == "UNCLEAN (offline)");
+    nodes[0].good(&["remove", "n3", "--yes"]);
+    nodes[0].until("n3 removed", |s| state_of(s, "n3") != "online");
+    nodes[2].good(&["leave", "--wipe", "--yes"]);
+    let token = nodes[0].good(&["token", "create"]);
+    let joined = nodes[2].join(token.trim());
+    assert!(
+        joined.status.success(),
+        "{}",
+        String::from_utf8_lossy(&joined.stderr)
+    );
+    nodes[2].start();
+    for node in &nodes {
+        node.sees_online(3);
+    }
+}
+
+#[test]
+fn hup_restarts_and_term_drains() {
+    let root = tempfile::tempdir().unwrap();
+    let mut nodes = three(root.path());
+    nodes[1].signal("-HUP");
+    assert_eq!(nodes[1].end().code(), Some(75));
+    nodes[1].start();
+    nodes[1].sees_online(3);
+    nodes[1].signal("-TERM");
+    let status = nodes[1].end();
+    assert_eq!(status.code(), Some(0), "{}", nodes[1].log());
+    // It left in good order: nobody fences it.
+    nodes[0].until("n2 gone in good order", |s| state_of(s, "n2") == "OFFLINE");
+}
