@@ -371,3 +371,94 @@ fn hup_restarts_and_term_drains() {
     // It left in good order: nobody fences it.
     nodes[0].until("n2 gone in good order", |s| state_of(s, "n2") == "OFFLINE");
 }
+
+/// A daemon in a mount namespace of its own, where `script` changes what its state directory is.
+fn start_after(node: &mut Node, script: &str) -> bool {
+    if !Command::new("unshare")
+        .args(["--mount", "true"])
+        .status()
+        .is_ok_and(|s| s.success())
+    {
+        eprintln!("SKIPPED: this test needs root and mount namespaces");
+        return false;
+    }
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(node.root.join("log"))
+        .unwrap();
+    let script = format!(
+        "set -e; cd '{}'; {script}; exec \"$0\" run",
+        node.root.display()
+    );
+    let daemon = Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_quorate"),
+        ])
+        .env("QUORATE_CONFIG", node.root.join("etc"))
+        .env("QUORATE_STATE", node.root.join("var"))
+        .env("QUORATE_RUN", node.root.join("run"))
+        .env("QUORATE_SOCKET", node.root.join("run/socket"))
+        .env("QUORATE_LOG_STDERR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    node.daemon = Some(daemon);
+    true
+}
+
+#[test]
+fn a_read_only_state_directory_is_refused_with_the_way_out() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::new(root.path(), "n1");
+    node.init();
+    if start_after(
+        &mut node,
+        "mount --bind var var; mount -o remount,bind,ro var",
+    ) {
+        assert!(!node.end().success());
+        let log = node.log();
+        assert!(
+            log.contains("went read-only") && log.contains("remount it"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_full_state_directory_stops_the_daemon_in_words_and_room_brings_it_back() {
+    let root = tempfile::tempdir().unwrap();
+    let mut node = Node::new(root.path(), "n1");
+    node.init();
+    let fill = "mkdir -p small; mount -t tmpfs -o size=4m tmpfs small; cp -a var/. small/; mount --bind small var; \
+                dd if=/dev/zero of=var/filler bs=4k 2>/dev/null || true";
+    if start_after(&mut node, fill) {
+        // It may begin while the file has free pages; sooner or later a change does not fit.
+        for _ in 0..400 {
+            let ended = node
+                .daemon
+                .as_mut()
+                .expect("it was started")
+                .try_wait()
+                .unwrap();
+            if ended.is_some() {
+                break;
+            }
+            node.quorate(&["token", "create"]);
+        }
+        assert!(!node.end().success());
+        let log = node.log();
+        assert!(
+            log.contains("No space left") || log.contains("full"),
+            "{log}"
+        );
+        node.start();
+        node.until("itself leading", |s| s["leader"] == "n1");
+    }
+}
