@@ -29,7 +29,7 @@ impl Alerts {
 
     /// Runs them: the one of `node.toml`, or the one that the configuration names for this alert. Must be called
     /// inside a tokio runtime.
-    pub fn raise(&self, variables: Vec<(String, String)>) {
+    pub fn raise(&self, variables: &[(String, String)]) {
         let configured = variables.iter().find(|(name, _)| name == "CRM_alert_path");
         let program = configured
             .map(|(_, path)| path.clone())
@@ -39,7 +39,7 @@ impl Alerts {
                 tracing::warn!("An alert was dropped: {AT_ONCE_MAX} alert programs run already.");
                 return;
             };
-            let variables = variables.clone();
+            let variables = variables.to_vec();
             tokio::spawn(async move {
                 let mut command = Command::new(&program);
                 command
@@ -49,7 +49,7 @@ impl Alerts {
                 match tokio::time::timeout(LIMIT, command.status()).await {
                     Ok(Ok(status)) if status.success() => {}
                     Ok(Ok(status)) => {
-                        tracing::warn!("The alert program {program} failed: {status}.")
+                        tracing::warn!("The alert program {program} failed: {status}.");
                     }
                     Ok(Err(e)) => tracing::warn!("The alert program {program} cannot be run: {e}."),
                     Err(_) => {

@@ -80,7 +80,7 @@ impl World for Shell {
             },
             Effect::Alert(variables) => {
                 let _inside = self.work.enter();
-                self.alerts.raise(variables);
+                self.alerts.raise(&variables);
             }
             // No watchdog is armed (`Timing::watchdog_ms` is none), so the core counts on none.
             Effect::WatchdogUntil(_) => {}

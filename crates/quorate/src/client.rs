@@ -129,6 +129,7 @@ pub fn change(context: &Context, request: &Request) -> crate::error::Result {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn gone(e: std::io::Error) -> Error {
     Error::new(
         format!("the daemon of this host went away: {e}"),

@@ -46,7 +46,12 @@ impl Facts {
         let (_, parsed) =
             X509Certificate::from_der(der).map_err(|e| PkiError::damaged("a certificate", e))?;
         let mut names = parsed.subject().iter_common_name();
-        let name = match (names.next().map(|n| n.as_str()), names.next()) {
+        let name = match (
+            names
+                .next()
+                .map(x509_parser::x509::AttributeTypeAndValue::as_str),
+            names.next(),
+        ) {
             (Some(Ok(name)), None) => name.to_owned(),
             _ => {
                 return Err(PkiError::damaged(

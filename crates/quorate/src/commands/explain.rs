@@ -55,6 +55,7 @@ pub fn run(args: Args, context: &Context) -> Result {
     let picture = Picture::new(&state, &local);
     let quorum = if local.has_quorum { Quorum::Has } else { Quorum::Lost };
     let cib = facts::cib(&state, quorum, local.wall_ms);
+    #[allow(clippy::needless_update, reason = "the options grow")]
     let options = quorate_policy::Options { now: local.wall_ms / 1000, ..Default::default() };
     let plan = quorate_policy::schedule(&cib, &options);
     let is_part = |id: &str| leaves.iter().any(|l| view::resources::is_instance(id, l));

@@ -1,6 +1,11 @@
 //! The verbs, one file each. A file has `pub struct Args` (clap) and
 //! `pub fn run(args: Args, context: &Context) -> Result<Exit>`; its line below hooks it in.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a verb owns its arguments, whether it keeps them or not"
+)]
+
 pub mod directories;
 pub mod duration;
 
