@@ -24,6 +24,7 @@ pub mod systemd;
 pub mod watch;
 
 pub use metadata::{MetadataError, metadata};
+pub use prepare::programs;
 pub use runner::{OpenError, Runner};
 pub use supervise::supervise;
 pub use surroundings::Surroundings;

@@ -3,7 +3,7 @@
 use quorate_core::event::{AgentCall, AgentResult};
 
 use crate::execute::Invocation;
-use crate::metadata::Description;
+use crate::metadata::{self, Description};
 use crate::stonith::{self, FencePlan, Kind};
 use crate::surroundings::Surroundings;
 use crate::{lsb, ocf, outcome};
@@ -23,6 +23,22 @@ pub enum Prepared {
 /// A name that is one path component and nothing else.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+}
+
+/// The programs that a call comes down to, for whoever wants to see or repeat them by hand. May ask the agent for
+/// its metadata. A unit has none: systemd does the work.
+pub fn programs(surroundings: &Surroundings, call: &AgentCall) -> Result<Vec<Invocation>, String> {
+    let provider = call.provider.as_deref();
+    let agent = match call.class.as_str() {
+        "stonith" => metadata::describe(surroundings, &call.class, provider, &call.agent).ok(),
+        _ => None,
+    };
+    match prepare(surroundings, call, agent.as_deref()) {
+        Prepared::Program(job) => Ok(vec![job]),
+        Prepared::Fence(plan) => Ok(plan.steps.into_iter().map(|step| step.job).collect()),
+        Prepared::Unit(_) => Ok(Vec::new()),
+        Prepared::Done(result) => Err(result.exit_reason),
+    }
 }
 
 /// Decides what to run.

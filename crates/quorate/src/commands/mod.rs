@@ -72,6 +72,8 @@ verbs! {
     Reprobe => reprobe;
     /// Power a node off and on, confirm that it is off, or read its power state.
     Fence => fence;
+    /// Run an agent by hand, exactly as the cluster does.
+    Agent => agent;
     /// Show whose this host's certificate is, and until when.
     Certificate => certificate;
     /// Hosts on this machine to rehearse on.

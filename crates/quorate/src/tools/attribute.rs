@@ -161,7 +161,7 @@ pub fn parse_master(arguments: &[String], instance: Option<&str>) -> Result<Ask,
         match argument.as_str() {
             "-r" | "--resource" => resource = left.next().cloned(),
             long if long.starts_with("--resource=") => {
-                resource = Some(long["--resource=".len()..].to_owned())
+                resource = Some(long["--resource=".len()..].to_owned());
             }
             _ => inner.push(argument.clone()),
         }

@@ -61,7 +61,7 @@ pub fn run(arguments: &[String], cluster: &mut dyn Cluster) -> Result<Said, Said
     let whole = cib_tree::of(&facts::cib(&state, quorum, local.wall_ms));
     let path = match (given.get("xpath"), given.get("scope")) {
         (Some(path), _) => path.to_owned(),
-        (None, Some("all")) | (None, None) => "/cib".to_owned(),
+        (None, Some("all") | None) => "/cib".to_owned(),
         (None, Some(scope)) => format!("//{scope}"),
     };
     let Some(found) = cib_tree::find(&whole, &path) else {
