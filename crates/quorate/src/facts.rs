@@ -24,6 +24,7 @@ pub fn gather(questions: &Questions) -> Facts {
     Facts {
         agents: agents(questions),
         hosts: vec![host(questions)],
+        voters: None,
     }
 }
 

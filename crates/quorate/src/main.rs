@@ -4,6 +4,7 @@
 
 mod client;
 mod commands;
+mod configure;
 mod context;
 mod error;
 mod facts;

@@ -73,3 +73,15 @@ impl Document {
         &self.spans
     }
 }
+
+/// The statements of a text, each by itself: references are not judged.
+pub(super) fn read_statements(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
+    let mut context = Context::default();
+    let lines = lexer::lex(text, &mut context.diagnostics);
+    claim_ids(&lines, &mut context.ids);
+    let statements = lines
+        .iter()
+        .filter_map(|line| statement(line, &mut context))
+        .collect();
+    (statements, context.diagnostics)
+}

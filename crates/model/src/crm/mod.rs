@@ -5,6 +5,9 @@
 
 mod assemble;
 mod document;
+mod edit;
+#[cfg(test)]
+mod edit_tests;
 mod ids;
 mod lexer;
 mod parser;
@@ -15,6 +18,7 @@ mod statement;
 mod strip;
 
 pub use document::Document;
+pub use edit::{EditError, Edited, GroupChange, OnExisting};
 pub use lexer::{STATEMENTS_MAX, TEXT_BYTES_MAX, WORDS_MAX};
 pub use print::{Detail, print, print_with};
 pub use spans::Spans;
@@ -44,4 +48,4 @@ pub fn differences(first: &Configuration, second: &Configuration) -> Differences
     strip::differences(first, second)
 }
 
-pub use strip::Differences;
+pub use strip::{Differences, constraint_id};

@@ -82,7 +82,8 @@ pub(super) fn resource_id(resource: &Resource) -> &str {
     }
 }
 
-pub(super) fn constraint_id(constraint: &Constraint) -> &str {
+/// A constraint's name.
+pub fn constraint_id(constraint: &Constraint) -> &str {
     match constraint {
         Constraint::Location(c) => &c.id,
         Constraint::Colocation(c) => &c.id,

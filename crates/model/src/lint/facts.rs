@@ -60,6 +60,8 @@ pub struct Facts {
     pub agents: BTreeMap<String, AgentFact>,
     /// Hosts.
     pub hosts: Vec<HostFacts>,
+    /// How many voters the running cluster has, tiebreakers included.
+    pub voters: Option<usize>,
 }
 
 /// What a host must be asked so that a configuration can be checked against it.

@@ -48,7 +48,8 @@ impl Linter<'_> {
                 .help("or accept the risk in writing: `property stonith-enabled=false`");
             self.push(diagnostic);
         }
-        if members == 2 && !is_off {
+        let has_third = self.facts.voters.is_some_and(|voters| voters > 2);
+        if members == 2 && !is_off && !has_third {
             self.quorum_of_two(fencing.is_some());
         }
         if let Some((value, id)) = self.cluster_option(&["no-quorum-policy"])

@@ -44,6 +44,22 @@ verbs! {
     Run => run;
     /// Find what is wrong with a configuration before anything runs by it.
     Check => check;
+    /// Show what a configuration would change: text and services.
+    Plan => plan;
+    /// Put a configuration in force.
+    Apply => apply;
+    /// Show the configuration as it was written, or as XML.
+    Show => show;
+    /// Change the configuration in an editor.
+    Edit => edit;
+    /// Change single statements, with the words of `crm configure`.
+    Configure => configure;
+    /// Show or set cluster options.
+    Property => property;
+    /// Write the configuration to a file.
+    Backup => backup;
+    /// Put a former configuration in force.
+    Restore => restore;
     /// Take this node out of its cluster.
     Leave => leave;
     /// Take another node out of the cluster.

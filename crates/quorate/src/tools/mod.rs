@@ -6,6 +6,7 @@ mod attribute;
 mod cib_tree;
 mod cibadmin;
 mod cluster;
+mod crm;
 mod crm_failcount;
 mod crm_mon;
 mod crm_node;
@@ -21,6 +22,7 @@ pub type Tool = fn(&[String]) -> ExitCode;
 
 /// Name and tool, one a line.
 const TOOLS: &[(&str, Tool)] = &[
+    ("crm", crm::run),
     ("crm_mon", crm_mon::run),
     ("crm_attribute", |a| {
         cluster::run("crm_attribute", attribute::crm_attribute, a)

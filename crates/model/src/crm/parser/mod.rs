@@ -376,7 +376,7 @@ pub(super) fn canonical_role(role: &str) -> Option<&'static str> {
 }
 
 /// Whether a name can be an id in the information base.
-pub(super) fn is_id(name: &str) -> bool {
+pub(in crate::crm) fn is_id(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && chars.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))

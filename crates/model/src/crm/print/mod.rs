@@ -149,6 +149,17 @@ fn printed(configuration: &Configuration, forms: &BTreeMap<String, Form>) -> Str
     printer.text
 }
 
+/// One constraint's statement, unverified: for edits inside a document.
+pub(super) fn constraint_statement(constraint: &crate::cib::Constraint) -> String {
+    let mut printer = Printer {
+        text: String::new(),
+        referred: BTreeSet::new(),
+        with_ids: false,
+    };
+    printer.constraint(constraint);
+    printer.text.trim_end().to_owned()
+}
+
 struct Printer {
     text: String,
     referred: BTreeSet<String>,

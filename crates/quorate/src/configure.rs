@@ -1,0 +1,460 @@
+//! From a changed text to a changed cluster: check, what it would do, question, backup, proposal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use quorate_core::admin::{LocalView, OnErrors, Request, Response};
+use quorate_core::facts::{Quorum, cib};
+use quorate_core::state::ClusterState;
+use quorate_model::cib::{Configuration, Resource};
+use quorate_model::crm::{self, Differences, Document};
+use quorate_model::diag::{Diagnostic, Severity, Source, render, unified_diff};
+use quorate_model::lint::{self, Facts};
+use quorate_model::times;
+use quorate_model::xml;
+use quorate_policy::budget::{Fault, budget};
+use quorate_policy::plan::{ActionKind, Plan};
+use serde_json::{Value, json};
+
+use crate::client::{Client, unexpected, who};
+use crate::context::Context;
+use crate::error::{Error, Exit, Result};
+use crate::{facts, view};
+
+/// Backups that are kept.
+const BACKUPS_MAX: usize = 100;
+
+/// What the cluster has now.
+pub struct Current {
+    /// The replicated state.
+    pub state: ClusterState,
+    /// The asked node's view.
+    pub local: LocalView,
+    /// The configuration's text.
+    pub text: String,
+}
+
+impl Current {
+    /// Asks the daemon of this host.
+    pub fn fetch(context: &Context) -> Result<Self> {
+        let (state, local) = view::fetch(context)?;
+        let text = to_crm("the cluster's configuration", &state.document.text)?;
+        Ok(Self { state, local, text })
+    }
+
+    /// The configuration's document.
+    pub fn document(&self) -> Document {
+        crm::parse(&self.text).0
+    }
+}
+
+/// The crm text of a configuration in either form.
+pub fn to_crm(name: &str, text: &str) -> Result<String> {
+    if !text.trim_start().starts_with('<') {
+        return Ok(text.to_owned());
+    }
+    let cib = xml::read::read(text).map_err(|e| {
+        Error::new(format!("{name}: {e}"), "check it with `xmllint --noout`")
+            .exit(Exit::Configuration)
+    })?;
+    Ok(crm::print(&cib.configuration))
+}
+
+/// A proposed text.
+pub struct Change {
+    /// The whole text.
+    pub text: String,
+    /// What changes along with what was asked for.
+    pub notes: Vec<String>,
+    /// What the user calls the text.
+    pub name: String,
+    /// Load what can be loaded.
+    pub force: bool,
+    /// Ask neither agents nor this host.
+    pub no_host: bool,
+}
+
+impl Change {
+    /// A change without anything special.
+    pub fn new(text: String, name: &str) -> Self {
+        Self {
+            text,
+            notes: Vec::new(),
+            name: name.to_owned(),
+            force: false,
+            no_host: false,
+        }
+    }
+}
+
+/// Findings that a change adds to those that are there already.
+pub fn new_findings(current: &Current, change: &Change) -> Vec<Diagnostic> {
+    let before = crm::parse(&current.text);
+    let after = crm::parse(&change.text);
+    let known = |diagnostics: &[Diagnostic]| -> BTreeSet<(String, String)> {
+        diagnostics
+            .iter()
+            .map(|d| (d.code.as_str().to_owned(), d.message.clone()))
+            .collect()
+    };
+    let mut facts = Facts::default();
+    if !change.no_host {
+        // Agents are asked about what is new only: asking all of them takes seconds.
+        let differences = crm::differences(before.0.configuration(), after.0.configuration());
+        facts = facts::gather(&lint::questions(&changed_resources(
+            after.0.configuration(),
+            &differences,
+        )));
+    }
+    facts.voters = Some(current.state.members.len());
+    let all = |(document, diagnostics): &(Document, Vec<Diagnostic>), facts: &Facts| {
+        let mut all = diagnostics.clone();
+        all.extend(lint::lint(document.configuration(), Some(document), facts));
+        all
+    };
+    let old = known(&all(&before, &facts));
+    let mut found = all(&after, &facts);
+    found.retain(|d| !old.contains(&(d.code.as_str().to_owned(), d.message.clone())));
+    found.sort_by_key(|d| {
+        (
+            d.span.map_or(usize::MAX, |span| span.start),
+            std::cmp::Reverse(d.severity),
+        )
+    });
+    found
+}
+
+fn changed_resources(configuration: &Configuration, differences: &Differences) -> Configuration {
+    let is_changed = |id: &str| {
+        let key = format!("resource {id}");
+        differences.added.contains(&key) || differences.changed.contains(&key)
+    };
+    let id = |resource: &Resource| match resource {
+        Resource::Primitive(primitive) | Resource::Template(primitive) => primitive.id.clone(),
+        Resource::Group(group) => group.id.clone(),
+        Resource::Clone(clone) => clone.id.clone(),
+        Resource::Bundle(bundle) => bundle.id.clone(),
+    };
+    let resources = configuration
+        .resources
+        .iter()
+        .filter(|resource| is_changed(&id(resource)) || matches!(resource, Resource::Template(_)));
+    Configuration {
+        resources: resources.cloned().collect(),
+        ..Configuration::default()
+    }
+}
+
+/// What a change would do to the running services.
+pub struct Impact {
+    plan: Plan,
+    configuration: Configuration,
+    /// Services that run now and would run nowhere.
+    pub stopped: Vec<String>,
+    running: usize,
+}
+
+impl Impact {
+    /// Plans it against the present state.
+    pub fn of(current: &Current, text: &str) -> Self {
+        let mut state = current.state.clone();
+        state.configuration = quorate_core::document::derive(text);
+        let quorum = if current.local.has_quorum {
+            Quorum::Has
+        } else {
+            Quorum::Lost
+        };
+        let now_ms = current.local.wall_ms;
+        let decided = |state: &ClusterState| {
+            let options = quorate_policy::Options {
+                now: now_ms / 1000,
+                ..Default::default()
+            };
+            quorate_policy::schedule(&cib(state, quorum, now_ms), &options)
+        };
+        let mut plan = decided(&state);
+        // What happens anyway is not this change's doing.
+        let already: BTreeSet<(ActionKind, String)> = decided(&current.state)
+            .actions
+            .into_iter()
+            .map(|a| (a.kind, a.key))
+            .collect();
+        plan.actions
+            .retain(|action| !already.contains(&(action.kind, action.key.clone())));
+        let running: BTreeMap<String, &Vec<String>> = plan
+            .placements
+            .iter()
+            .filter(|p| !p.now.is_empty())
+            .map(|p| (p.resource.clone(), &p.now))
+            .collect();
+        let stopped = plan
+            .placements
+            .iter()
+            .filter(|p| !p.now.is_empty() && p.next.is_none())
+            .map(|p| p.resource.clone())
+            .collect();
+        Self {
+            running: running.len(),
+            stopped,
+            configuration: state.configuration,
+            plan,
+        }
+    }
+
+    /// What happens to each service: name, what, and the longest it may be away.
+    fn services(&self) -> Vec<(String, String, Option<u64>)> {
+        let mut by_resource: BTreeMap<&str, Vec<(ActionKind, &str, &str)>> = BTreeMap::new();
+        for action in &self.plan.actions {
+            if let (Some(resource), Some(node)) = (&action.resource, &action.node) {
+                by_resource.entry(&resource.id).or_default().push((
+                    action.kind,
+                    node,
+                    &action.reason.text,
+                ));
+            }
+        }
+        let mut services = Vec::new();
+        for (resource, actions) in by_resource {
+            let on = |kind: ActionKind| actions.iter().find(|(other, _, _)| *other == kind);
+            let (what, is_away) = match (on(ActionKind::Stop), on(ActionKind::Start)) {
+                (Some((_, from, _)), Some((_, to, _))) if from == to => {
+                    (format!("restarts on {to}"), true)
+                }
+                (Some((_, from, _)), Some((_, to, _))) => {
+                    (format!("moves from {from} to {to}"), true)
+                }
+                (Some((_, from, _)), None) => (format!("stops on {from}"), false),
+                (None, Some((_, to, _))) => (format!("starts on {to}"), false),
+                (None, None) => match (
+                    on(ActionKind::Reload),
+                    on(ActionKind::Promote),
+                    on(ActionKind::Demote),
+                ) {
+                    (Some((_, node, _)), _, _) => (format!("reloads on {node}"), false),
+                    (_, Some((_, node, _)), _) => (format!("is promoted on {node}"), false),
+                    (_, _, Some((_, node, _))) => (format!("is demoted on {node}"), false),
+                    _ => continue,
+                },
+            };
+            let reason = actions
+                .iter()
+                .map(|(_, _, reason)| *reason)
+                .find(|reason| !reason.is_empty());
+            let what = match reason {
+                Some(reason) => format!("{what} ({reason})"),
+                None => what,
+            };
+            let primitive = resource.split(':').next().unwrap_or(resource);
+            let away = is_away
+                .then(|| budget(&self.configuration, primitive, &Fault::OrderlyMove))
+                .flatten();
+            services.push((
+                resource.to_owned(),
+                what,
+                away.map(|budget| budget.total_ms()),
+            ));
+        }
+        services
+    }
+
+    /// As lines for the operator.
+    pub fn text(&self) -> String {
+        let services = self.services();
+        if services.is_empty() {
+            return "No running service is touched.\n".to_owned();
+        }
+        let mut text = String::from("What happens to the services:\n");
+        for (resource, what, away) in services {
+            let away = away
+                .map(|ms| format!("; away for at most {}", times::spell(ms)))
+                .unwrap_or_default();
+            text.push_str(&format!("  {resource} {what}{away}\n"));
+        }
+        if self.stops_everything() {
+            text.push_str("THIS STOPS EVERY SERVICE THAT RUNS NOW.\n");
+        }
+        text
+    }
+
+    /// Nothing that runs now would run afterwards.
+    pub fn stops_everything(&self) -> bool {
+        self.running > 0 && self.stopped.len() == self.running
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        let services: Vec<Value> = self
+            .services()
+            .into_iter()
+            .map(|(resource, what, away)| json!({"resource": resource, "what": what, "away_ms_max": away}))
+            .collect();
+        json!({"services": services, "stops_everything": self.stops_everything(), "stopped": self.stopped})
+    }
+}
+
+/// Checks, shows, asks, keeps a backup, and proposes.
+pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
+    if change.text == current.text {
+        context.say("nothing changes: the cluster has this configuration already");
+        return Ok(Exit::Done);
+    }
+    let found = new_findings(current, change);
+    report(&found, change, context);
+    let errors: Vec<&Diagnostic> = found
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .collect();
+    if !errors.is_empty() && !change.force {
+        let list: Vec<&str> = errors.iter().map(|d| d.message.as_str()).collect();
+        return Err(Error::new(
+            format!(
+                "the configuration has {} error{}, nothing was loaded: {}",
+                errors.len(),
+                if errors.len() == 1 { "" } else { "s" },
+                list.join("; ")
+            ),
+            "correct them (`quorate check FILE --fix` proposes how), or load the rest with --force",
+        )
+        .exit(Exit::Configuration));
+    }
+    let impact = Impact::of(current, &change.text);
+    if !context.json {
+        if !context.yes || std::io::stdout().is_terminal() {
+            print!(
+                "{}",
+                unified_diff(&current.text, &change.text, "configuration")
+            );
+        }
+        change.notes.iter().for_each(|note| println!("{note}"));
+        print!("{}", impact.text());
+    }
+    context.confirm("The configuration is about to change as shown.")?;
+    if let Err(reason) = backup(current) {
+        context.note(&format!("no backup was made: {reason}"));
+    }
+    let request = Request::Apply {
+        text: change.text.clone(),
+        based_on: Some(current.state.document.revision),
+        errors: if change.force {
+            OnErrors::Drop
+        } else {
+            OnErrors::Refuse
+        },
+        who: who(),
+    };
+    match Client::connect(context)?.ask(&request)? {
+        Response::Done { text, index } => {
+            if context.json {
+                println!(
+                    "{}",
+                    json!({"done": text, "index": index.0, "impact": impact.json(), "notes": change.notes})
+                );
+            } else {
+                println!("{text}");
+            }
+            Ok(Exit::Done)
+        }
+        Response::Conflict {
+            revision,
+            text,
+            who,
+        } => Err(Error::new(
+            format!(
+                "{who} has changed the configuration meanwhile (revision {revision}):\n{}",
+                unified_diff(&current.text, &text, "configuration")
+            ),
+            "look at the change and apply yours again",
+        )
+        .exit(Exit::Conflict)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Prints findings; notes only where nothing is worse.
+fn report(found: &[Diagnostic], change: &Change, context: &Context) {
+    if context.json {
+        return;
+    }
+    let source = Source {
+        name: &change.name,
+        text: &change.text,
+    };
+    for diagnostic in found.iter().filter(|d| d.severity > Severity::Note) {
+        eprintln!(
+            "{}",
+            render(diagnostic, source, std::io::stderr().is_terminal())
+        );
+    }
+}
+
+/// Where backups are.
+pub fn backup_folder() -> PathBuf {
+    let state = std::env::var_os("QUORATE_STATE")
+        .map_or_else(|| PathBuf::from("/var/lib/quorate"), PathBuf::from);
+    state.join("backups")
+}
+
+/// Keeps what the cluster has now; the oldest backups go.
+fn backup(current: &Current) -> std::result::Result<PathBuf, String> {
+    let folder = backup_folder();
+    let told = |e: std::io::Error| format!("{}: {e}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(told)?;
+    let document = &current.state.document;
+    let path = folder.join(format!("{:08}.crm", document.revision));
+    write_private(&path, &document.text).map_err(told)?;
+    let mut backups = backups();
+    while backups.len() > BACKUPS_MAX {
+        // The list is in order of revision; what cannot be removed today goes another day.
+        let _ = std::fs::remove_file(backups.remove(0));
+    }
+    Ok(path)
+}
+
+/// The backups in order of revision.
+pub fn backups() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(backup_folder())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "crm"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Writes a file that only its owner reads: configurations hold passwords.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// A file's text, `-` being standard input.
+pub fn read_file(path: &Path) -> Result<String> {
+    use std::io::Read;
+    let name = path.display().to_string();
+    let mut text = String::new();
+    let result = if name == "-" {
+        std::io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(path).map(|content| text = content)
+    };
+    result.map_err(|e| {
+        Error::new(
+            format!("{name} cannot be read: {e}"),
+            "give the path of a configuration file",
+        )
+        .exit(Exit::Usage)
+    })?;
+    to_crm(&name, &text)
+}
