@@ -10,12 +10,12 @@ mod requests_in;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::controller::{Controller, Scheduler};
 #[cfg(not(test))]
 use crate::engine::Engine;
-use crate::engine::{EngineInput, EngineStart, MemberChange, Settings};
+use crate::engine::{EngineInput, EngineOutput, EngineStart, MemberChange, Settings};
 use crate::entry::Entry;
 use crate::event::{Effect, Event, LogLevel};
 use crate::executor::{Coordinator, Executor, Lease};
@@ -42,6 +42,8 @@ pub struct Node {
     timing: Timing,
     /// `None` once it could not start or must not go on.
     engine: Option<Engine>,
+    /// What the engine has said and nobody has heard yet.
+    inbox: VecDeque<EngineOutput>,
     state: ClusterState,
     contacts: BTreeMap<NodeName, Contact>,
     executor: Executor,
@@ -118,6 +120,7 @@ impl Node {
             lineage,
             timing: start.timing,
             engine,
+            inbox: VecDeque::new(),
             state: ClusterState::default(),
             contacts: BTreeMap::new(),
             executor,
@@ -142,9 +145,7 @@ impl Node {
             now,
         };
         let mut out = Outbox::default();
-        for output in outputs {
-            node.inflow(output, &mut out);
-        }
+        node.inbox.extend(outputs);
         node.settle(&mut out);
         effects.append(&mut out.effects);
         (node, effects)
@@ -157,14 +158,14 @@ impl Node {
         let is_inventory = matches!(event, Event::Inventory(_));
         match event {
             Event::Tick => {
-                self.engine_step(EngineInput::Tick, &mut out);
+                self.engine_step(EngineInput::Tick);
                 self.executor.tick(now, &mut out);
                 self.fencing_tick(&mut out);
             }
             Event::Frame { from, link, bytes } => {
-                self.engine_step(EngineInput::Frame { from, link, bytes }, &mut out);
+                self.engine_step(EngineInput::Frame { from, link, bytes });
             }
-            Event::Durable(batch) => self.engine_step(EngineInput::Durable(batch), &mut out),
+            Event::Durable(batch) => self.engine_step(EngineInput::Durable(batch)),
             Event::StoreFailed(why) => {
                 self.engine = None;
                 out.effect(Effect::Halt {
@@ -258,13 +259,10 @@ impl Node {
         }
     }
 
-    /// Gives the engine an input and takes in what comes out.
-    fn engine_step(&mut self, input: EngineInput, out: &mut Outbox) {
-        let Some(engine) = &mut self.engine else {
-            return;
-        };
-        for output in engine.step(self.now.mono, input) {
-            self.inflow(output, out);
+    /// Gives the engine an input; what comes out is taken in later, in order.
+    fn engine_step(&mut self, input: EngineInput) {
+        if let Some(engine) = &mut self.engine {
+            self.inbox.extend(engine.step(self.now.mono, input));
         }
     }
 
@@ -277,7 +275,7 @@ impl Node {
                 continue;
             }
             self.advance(out);
-            if is_empty(out) {
+            if is_empty(out) && self.inbox.is_empty() {
                 break;
             }
         }
@@ -289,10 +287,13 @@ impl Node {
     /// Carries one round; whether there was anything.
     fn carry(&mut self, out: &mut Outbox) -> bool {
         let mut next = Outbox::default();
-        let mut had_any = false;
+        let mut had_any = !self.inbox.is_empty();
+        while let Some(output) = self.inbox.pop_front() {
+            self.inflow(output, &mut next);
+        }
         for (purpose, entry) in std::mem::take(&mut out.proposals) {
             had_any = true;
-            self.propose(purpose, &entry, &mut next);
+            self.propose(purpose, &entry);
         }
         for (to, message) in std::mem::take(&mut out.messages) {
             had_any = true;
@@ -302,7 +303,7 @@ impl Node {
             had_any = true;
             let tag = self.tag();
             self.member_tags.insert(tag, request);
-            self.engine_step(EngineInput::ChangeMembers { tag, change }, &mut next);
+            self.engine_step(EngineInput::ChangeMembers { tag, change });
         }
         for request in std::mem::take(&mut out.fences) {
             had_any = true;
@@ -315,14 +316,11 @@ impl Node {
         }
         for (request, confirmed) in std::mem::take(&mut out.verdicts) {
             had_any = true;
-            self.engine_step(
-                EngineInput::PairFenceVerdict { request, confirmed },
-                &mut next,
-            );
+            self.engine_step(EngineInput::PairFenceVerdict { request, confirmed });
         }
         if let Some(to) = out.transfer.take() {
             had_any = true;
-            self.engine_step(EngineInput::TransferLeadership { to }, &mut next);
+            self.engine_step(EngineInput::TransferLeadership { to });
         }
         for (id, response) in std::mem::take(&mut out.answers) {
             had_any = true;
@@ -348,11 +346,11 @@ impl Node {
         tag
     }
 
-    fn propose(&mut self, purpose: Purpose, entry: &Entry, out: &mut Outbox) {
+    fn propose(&mut self, purpose: Purpose, entry: &Entry) {
         let tag = self.tag();
         self.tags.insert(tag, purpose);
         let payload = entry.encode();
-        self.engine_step(EngineInput::Propose { tag, payload }, out);
+        self.engine_step(EngineInput::Propose { tag, payload });
     }
 
     fn deliver(&mut self, to: To, message: Message, out: &mut Outbox) {
@@ -367,7 +365,7 @@ impl Node {
             }
             Some(node) => {
                 let bytes = message.encode();
-                self.engine_step(EngineInput::Send { to: node, bytes }, out);
+                self.engine_step(EngineInput::Send { to: node, bytes });
             }
             None => {}
         }
@@ -504,7 +502,7 @@ impl Node {
     }
 
     /// The members and the timers as the configuration wants them.
-    fn refresh_settings(&mut self, out: &mut Outbox) {
+    fn refresh_settings(&mut self) {
         let option = |name: &str| {
             self.state
                 .option(name)
@@ -527,7 +525,7 @@ impl Node {
         };
         if settings != self.settings {
             self.settings = settings;
-            self.engine_step(EngineInput::Settings(settings), out);
+            self.engine_step(EngineInput::Settings(settings));
         }
     }
 

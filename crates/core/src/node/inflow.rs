@@ -40,7 +40,7 @@ impl Node {
             }
             EngineOutput::WantSnapshot { index } => {
                 let bytes = self.state.encode();
-                self.engine_step(EngineInput::SnapshotState { index, bytes }, out);
+                self.engine_step(EngineInput::SnapshotState { index, bytes });
             }
             EngineOutput::Leading { term } => self.leading(term, out),
             EngineOutput::DispatchReady { term } => {
@@ -108,7 +108,12 @@ impl Node {
             },
             Restored::Genesis(genesis) => apply::genesis(&self.cluster, self.lineage, &genesis),
             Restored::State(bytes) => match ClusterState::decode(&bytes) {
-                Ok(state) => state,
+                Ok(state) => {
+                    self.state = state;
+                    self.refresh_settings();
+                    self.show_soon();
+                    return;
+                }
                 Err(error) => {
                     self.engine = None;
                     out.effect(Effect::Halt {
@@ -120,7 +125,7 @@ impl Node {
             },
         };
         self.state.applied = index;
-        self.refresh_settings(out);
+        self.refresh_settings();
         self.show_soon();
     }
 
@@ -178,7 +183,7 @@ impl Node {
                     | Change::Node(_)
             );
             if is_weighty {
-                self.refresh_settings(out);
+                self.refresh_settings();
             }
             self.with_controller(|controller, world| {
                 controller.changed(change, is_own, world, out)

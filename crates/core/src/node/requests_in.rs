@@ -230,7 +230,7 @@ impl Node {
                     ^ self.now.wall_ms.unsigned_abs().rotate_left(17)
                     ^ self.incarnation.session.0;
                 let lineage = Lineage(mixed.max(1));
-                self.engine_step(EngineInput::Force { lineage }, out);
+                self.engine_step(EngineInput::Force { lineage });
                 self.unlogged.push(crate::state::FenceRecord {
                     boot: self.state.boot(&peer),
                     target: peer.clone(),
