@@ -174,6 +174,9 @@ impl Node {
             {
                 self.executor.recorded(incarnation.session, *upto, out);
             }
+            if let Change::Fencing(node) = change {
+                self.tell_engine_of(node);
+            }
             let is_weighty = matches!(
                 change,
                 Change::Configuration
@@ -190,6 +193,18 @@ impl Node {
             });
         }
         self.show_soon();
+    }
+
+    /// A removed voter that is off cannot vote any more: the engine waits for that.
+    fn tell_engine_of(&mut self, node: &NodeName) {
+        let is_off = self.state.fencing.back().is_some_and(|record| {
+            record.target == *node
+                && record.action != "on"
+                && matches!(record.outcome, FenceOutcome::Confirmed(_))
+        });
+        if is_off {
+            self.engine_step(EngineInput::NodeFenced { name: node.clone() });
+        }
     }
 
     fn leading(&mut self, term: Term, out: &mut Outbox) {

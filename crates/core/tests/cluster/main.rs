@@ -121,21 +121,26 @@ impl Cluster {
             .iter()
             .find(|founder| founder.name.0 == name)
             .map_or(RaftId(0), |founder| founder.raft_id);
+        let identity = Identity {
+            cluster: "test".to_owned(),
+            lineage: Lineage(7),
+            raft_id,
+            genesis: Some(self.genesis.clone()),
+            contacts: Vec::new(),
+        };
         let host = self.hosts.get_mut(name).expect("known host");
         host.session += 1;
+        if host.saved == Saved::default() {
+            let founding = quorate_core::consensus::saved::founding_batch(&name.into(), &identity);
+            save(&mut host.saved, founding);
+        }
         let start = Start {
             name: NodeName::from(name),
             incarnation: Incarnation {
                 boot: Boot(raft_id.0 * 1_000 + host.boot),
                 session: Session(raft_id.0 * 1_000 + host.session),
             },
-            identity: Identity {
-                cluster: "test".to_owned(),
-                lineage: Lineage(7),
-                raft_id,
-                genesis: Some(self.genesis.clone()),
-                contacts: Vec::new(),
-            },
+            identity,
             seed: raft_id.0 * 77 + host.session,
             saved: host.saved.clone(),
             inventory: Inventory {
@@ -247,7 +252,7 @@ impl Cluster {
                 .filter_map(|host| host.node.as_ref())
                 .map(|node| node.deadline().0.max(self.now + 1))
                 .min();
-            let next = arrival.into_iter().chain(timer).min().unwrap_or(end);
+            let next = arrival.into_iter().chain(timer).min().unwrap_or(u64::MAX);
             if next > end {
                 self.now = end;
                 return;
