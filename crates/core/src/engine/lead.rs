@@ -172,6 +172,16 @@ impl Engine {
 
     /// R2: why this node may not fence its peer for quorum; `None`: it may.
     fn ineligibility(&self) -> Option<String> {
+        if self
+            .refusals
+            .values()
+            .any(|(refusal, _)| *refusal == crate::wire::Refusal::Ghost)
+        {
+            // Fencing back would kill the one that serves.
+            return Some(
+                "the peer had this node powered off and goes on alone, but this node lives; reboot it".to_owned(),
+            );
+        }
         if self.consensus.has_configuration_above() {
             return Some("a change of the members is under way".to_owned());
         }

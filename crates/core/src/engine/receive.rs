@@ -57,6 +57,9 @@ impl Engine {
             }
             Standing::Ghost => {
                 let boot = frame.incarnation.boot;
+                if matches!(frame.body, Body::Probe(_)) {
+                    self.send(from, Some(link), Body::Refusal(Refusal::Ghost));
+                }
                 self.outputs.push(EngineOutput::FencingDisproved {
                     target: from.clone(),
                     boot,

@@ -76,8 +76,9 @@ impl Engine {
     fn report_blocked(&mut self) {
         let lasts = self.settings.detection_ms * REFUSAL_LASTS;
         let now = self.now;
-        self.refusals
-            .retain(|_, (refusal, at)| *refusal == Refusal::Removed || now.since(*at) < lasts);
+        self.refusals.retain(|_, (refusal, at)| {
+            matches!(refusal, Refusal::Removed | Refusal::Ghost) || now.since(*at) < lasts
+        });
         let mut blocked: Vec<Blocked> = self.pair_blocked().into_iter().collect();
         if self.is_removed && self.refusals.is_empty() {
             blocked.push(Blocked::Refused {
@@ -105,6 +106,13 @@ impl Engine {
                     help: "The cluster knows a later start of this node's disk: it is a copy or was restored. Wipe \
                            this node's state directory and join it again."
                         .to_owned(),
+                },
+                Refusal::Ghost => Blocked::Refused {
+                    by: by.clone(),
+                    help: format!(
+                        "{by} had this node powered off and goes on alone, but this node lives: its fence device \
+                         does not work. Reboot this node, and repair the device."
+                    ),
                 },
                 Refusal::OtherName => Blocked::Refused {
                     by: by.clone(),

@@ -170,6 +170,9 @@ pub enum Refusal {
     /// Its raft id belongs to a member of another name.
     #[n(3)]
     OtherName,
+    /// A confirmed power-off should have ended its boot: the fence device lied.
+    #[n(4)]
+    Ghost,
 }
 
 /// Bytes that are no frame.

@@ -86,7 +86,6 @@ pub struct Cluster {
     /// What was committed at each index, by anybody.
     committed: BTreeMap<u64, Vec<u8>>,
     next_tag: u64,
-    lineage_of_state: BTreeMap<NodeName, u64>,
 }
 
 pub fn names(count: usize) -> Vec<NodeName> {
@@ -128,7 +127,6 @@ impl Cluster {
             leaders: BTreeMap::new(),
             committed: BTreeMap::new(),
             next_tag: 0,
-            lineage_of_state: BTreeMap::new(),
         };
         for one in &founders {
             let identity = Identity {
