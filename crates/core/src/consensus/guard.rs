@@ -86,6 +86,12 @@ pub fn admit(node: &RawNode<MemoryLog>, message: &Message) -> Result<(), Unfit> 
 
 fn entries(node: &RawNode<MemoryLog>, message: &Message) -> Result<(), Unfit> {
     let log = &node.raft.raft_log;
+    // The library takes term 0 for "no such entry", and would find it at any index beyond the log's end.
+    if (message.index == 0) != (message.log_term == 0)
+        || message.entries.iter().any(|e| e.term == 0)
+    {
+        return Err(Unfit::Malformed("an entry without a term"));
+    }
     if message.log_term > message.term {
         return Err(Unfit::Malformed("terms run backwards"));
     }

@@ -11,6 +11,8 @@
 pub mod guard;
 pub mod memory_log;
 pub mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 

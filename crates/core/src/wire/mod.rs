@@ -8,6 +8,8 @@
 
 pub mod entry;
 pub mod raft_message;
+#[cfg(test)]
+mod tests;
 
 use crate::engine::{FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::ids::{Incarnation, Lineage, Tag};
