@@ -95,6 +95,8 @@ impl<'a> Quorate<'a> {
             .to_vec();
         init.push(detection_ms.to_string());
         init.extend(addresses(first));
+        write_file(first, "/root/wiki.crm", configuration)?;
+        init.extend(["--configuration", "/root/wiki.crm"].map(str::to_owned));
         first.run(init)?;
         first.run(["systemctl", "enable", "--now", "quorate"])?;
         for host in lab
@@ -114,20 +116,13 @@ impl<'a> Quorate<'a> {
             host.run(join)?;
             host.run(["systemctl", "enable", "--now", "quorate"])?;
         }
-        cluster.apply(configuration)?;
         Ok(cluster)
     }
 
     /// Loads a configuration.
     pub fn apply(&self, configuration: &str) -> Result<(), LabError> {
         let first = self.servers[0];
-        first.run([
-            "sh",
-            "-c",
-            "printf %s \"$1\" >/root/wiki.crm",
-            "write",
-            configuration,
-        ])?;
+        write_file(first, "/root/wiki.crm", configuration)?;
         self.patiently(first, &["quorate", "--yes", "apply", "/root/wiki.crm"])
             .map(drop)
     }
@@ -154,13 +149,15 @@ impl<'a> Quorate<'a> {
             if host.init().is_none() || host.frozen().unwrap_or(true) {
                 continue;
             }
-            match host.run(words) {
-                Ok(text) => {
-                    if let Ok(value) = serde_json::from_str(&text) {
+            // The exit code says that something needs attention; the answer is there all the same.
+            match host.output(words) {
+                Ok(output) => {
+                    if let Ok(value) = serde_json::from_slice(&output.stdout) {
                         return Ok(value);
                     }
+                    let said = String::from_utf8_lossy(&output.stderr);
                     last = LabError::Client {
-                        what: format!("did not understand {text:?}"),
+                        what: format!("got no status from {}: {}", host.name(), said.trim()),
                     };
                 }
                 Err(error) => last = error,
@@ -171,13 +168,16 @@ impl<'a> Quorate<'a> {
 }
 
 fn install_unit(host: &Host) -> Result<(), LabError> {
+    write_file(host, "/etc/systemd/system/quorate.service", UNIT)?;
+    host.run(["systemctl", "daemon-reload"]).map(drop)
+}
+
+fn write_file(host: &Host, path: &str, text: &str) -> Result<(), LabError> {
     let init = host.init().ok_or_else(|| LabError::PoweredOff {
         host: host.name().to_owned(),
     })?;
-    let path = format!("/proc/{init}/root/etc/systemd/system/quorate.service");
-    let path = Path::new(&path);
-    fs::write(path, UNIT).io("cannot write", path)?;
-    host.run(["systemctl", "daemon-reload"]).map(drop)
+    let path = format!("/proc/{init}/root{path}");
+    fs::write(Path::new(&path), text).io("cannot write", path)
 }
 
 fn addresses(host: &Host) -> Vec<String> {
@@ -185,6 +185,16 @@ fn addresses(host: &Host) -> Vec<String> {
         .iter()
         .flat_map(|link| ["--address".to_owned(), host.address(*link)])
         .collect()
+}
+
+/// `fenced after 1.234 s`.
+fn milestone(text: &str, began_s: f64) -> Option<Milestone> {
+    let (name, after) = text.split_once(" after ")?;
+    let after_s: f64 = after.trim_end_matches(" s").parse().ok()?;
+    Some(Milestone {
+        name: name.to_owned(),
+        at_s: began_s + after_s,
+    })
 }
 
 fn string_field(text: &str, field: &str) -> Option<String> {
@@ -215,14 +225,14 @@ impl Cluster for Quorate<'_> {
                 .iter()
                 .find(|node| node["name"] == host.name())
                 .ok_or_else(|| format!("{} is no member", host.name()))?;
-            if node["state"] != "online" {
+            if node["state"] != "online" || node["is_learner"] == true {
                 return Err(format!("{} is {}", host.name(), node["state"]));
             }
         }
-        if status["transition"].is_object() {
-            return Err("a transition runs".to_owned());
+        match status["running"].as_array().map(Vec::as_slice) {
+            None | Some([]) => Ok(()),
+            Some(running) => Err(format!("{} actions run", running.len())),
         }
-        Ok(())
     }
 
     fn standby(&self, server: &Host) -> Result<(), LabError> {
@@ -254,22 +264,23 @@ impl Cluster for Quorate<'_> {
     }
 
     fn milestones(&self, since_s: f64) -> Vec<Milestone> {
-        let Ok(history) = self.ask(&["quorate", "--json", "history"]) else {
+        let Ok(history) = self.ask(&["quorate", "--json", "history", "-n", "60"]) else {
             return Vec::new();
         };
-        let incidents = history["incidents"].as_array().cloned().unwrap_or_default();
-        let mut found = Vec::new();
-        for incident in incidents {
-            let began = incident["began_wall_ms"].as_f64().unwrap_or(0.0) / 1000.0;
-            for milestone in incident["milestones"].as_array().into_iter().flatten() {
-                let name = milestone["name"].as_str().unwrap_or_default().to_owned();
-                let at_s = began + milestone["ms"].as_f64().unwrap_or(0.0) / 1000.0;
-                if at_s >= since_s {
-                    found.push(Milestone { name, at_s });
-                }
-            }
-        }
-        found
+        let happenings = history["history"].as_array().cloned().unwrap_or_default();
+        happenings
+            .iter()
+            .filter(|happening| happening["kind"] == "incident")
+            .flat_map(|incident| {
+                let began_s = incident["at_ms"].as_f64().unwrap_or(0.0) / 1000.0;
+                let details = incident["details"].as_array().cloned().unwrap_or_default();
+                details
+                    .iter()
+                    .filter_map(|detail| milestone(detail.as_str()?, began_s))
+                    .collect::<Vec<_>>()
+            })
+            .filter(|milestone| milestone.at_s >= since_s)
+            .collect()
     }
 
     fn shows_unclean(&self, host: &Host) -> bool {
