@@ -51,10 +51,9 @@ const SHOWN: [&str; 10] = [
 ];
 
 /// Units that have no use in a host and cost time at boot.
-const MASKED: [&str; 14] = [
+const MASKED: [&str; 13] = [
     "getty.target",
     "console-getty.service",
-    "systemd-logind.service",
     "systemd-networkd.service",
     "systemd-resolved.service",
     "systemd-timesyncd.service",

@@ -99,6 +99,11 @@ impl<'a> Scenario<'a> {
                 ),
             });
         }
+        // What was installed minutes ago is on a real machine's disk; here it may be younger than the disk's
+        // own interval, and a power cut would take it away.
+        for host in cluster.hosts() {
+            host.run(["sync"])?;
+        }
         Ok(scenario)
     }
 
