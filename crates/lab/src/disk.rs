@@ -51,7 +51,7 @@ const SHOWN: [&str; 10] = [
 ];
 
 /// Units that have no use in a host and cost time at boot.
-const MASKED: [&str; 13] = [
+const MASKED: [&str; 12] = [
     "getty.target",
     "console-getty.service",
     "systemd-networkd.service",
@@ -64,7 +64,6 @@ const MASKED: [&str; 13] = [
     "systemd-pstore.service",
     "e2scrub_reap.service",
     "systemd-firstboot.service",
-    "systemd-journal-flush.service",
 ];
 
 /// Makes the image of one host's disk.

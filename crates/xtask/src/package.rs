@@ -63,6 +63,12 @@ fn main_package(version: &str, architecture: &str) -> io::Result<()> {
         &fs::read("packaging/systemd/quorate.service")?,
         0o644,
     )?;
+    put(
+        &root,
+        "lib/systemd/system/session-.scope.d/quorate.conf",
+        &fs::read("packaging/systemd/session-.scope.d/quorate.conf")?,
+        0o644,
+    )?;
     for file in ["README.md", "CHANGELOG.md"] {
         put(
             &root,

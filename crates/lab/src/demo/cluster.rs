@@ -70,6 +70,7 @@ pub struct Quorate<'a> {
 }
 
 const UNIT: &str = include_str!("../../../../packaging/systemd/quorate.service");
+const SESSIONS: &str = include_str!("../../../../packaging/systemd/session-.scope.d/quorate.conf");
 
 impl<'a> Quorate<'a> {
     /// Makes a cluster of all hosts of the lab; those named are servers, the others witnesses.
@@ -169,6 +170,12 @@ impl<'a> Quorate<'a> {
 
 fn install_unit(host: &Host) -> Result<(), LabError> {
     write_file(host, "/etc/systemd/system/quorate.service", UNIT)?;
+    host.run(["mkdir", "-p", "/etc/systemd/system/session-.scope.d"])?;
+    write_file(
+        host,
+        "/etc/systemd/system/session-.scope.d/quorate.conf",
+        SESSIONS,
+    )?;
     host.run(["systemctl", "daemon-reload"]).map(drop)
 }
 

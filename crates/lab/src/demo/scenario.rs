@@ -145,7 +145,7 @@ impl<'a> Scenario<'a> {
         progress(&format!("{} serves; now: {}", active.name(), fault.title()));
         let mark = Mark::now();
         let unclean = self.inject_and_watch(fault, active, passive)?;
-        let served = self.await_effect(fault, mark);
+        let served = self.await_effect(fault, mark, active, process.as_deref());
         let outage = self.client.longest_outage(mark.mono);
         let seconds = |at: Instant| at.saturating_duration_since(mark.mono).as_secs_f64();
         let mut result = FaultResult {
@@ -220,30 +220,56 @@ impl<'a> Scenario<'a> {
         Ok(false)
     }
 
-    /// Waits until the fault's effect is over: an outage that ended, or a quiet time.
-    fn await_effect(&self, fault: Fault, mark: Mark) -> bool {
+    /// Waits until the fault's effect is over: the database has come back as it had to, or a quiet time.
+    fn await_effect(&self, fault: Fault, mark: Mark, active: &Host, process: Option<&str>) -> bool {
         if fault.expectation() == Expectation::Stays {
             std::thread::sleep(QUIET);
             return self.client.wait_success(Instant::now(), OUTAGE_MAX);
         }
-        // The outage begins at once or, where something must be decided first, somewhat later.
         let deadline = mark.mono + OUTAGE_MAX;
         while Instant::now() < deadline {
-            let ended = self
-                .client
-                .longest_outage(mark.mono)
-                .is_some_and(|outage| outage.length() > GAP_MAX.min(Duration::from_millis(300)));
-            if ended
-                && self
-                    .client
-                    .wait_steady(Duration::from_secs(1), GAP_MAX, QUIET)
-            {
-                return true;
+            if self.effect_is_there(fault, mark, active, process) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                return self.client.wait_success(Instant::now(), left)
+                    && self
+                        .client
+                        .wait_steady(Duration::from_secs(1), GAP_MAX, QUIET * 2);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        self.client
-            .wait_success(Instant::now(), Duration::from_secs(2))
+        false
+    }
+
+    /// What shows from outside that the cluster has reacted.
+    fn effect_is_there(
+        &self,
+        fault: Fault,
+        mark: Mark,
+        active: &Host,
+        process: Option<&str>,
+    ) -> bool {
+        let elsewhere = || {
+            let servers = self.cluster.servers();
+            servers
+                .iter()
+                .any(|host| host.name() != active.name() && host.has_shared_mounted())
+        };
+        match fault {
+            Fault::ProcessDeath => {
+                elsewhere()
+                    || active
+                        .process("mariadbd")
+                        .is_some_and(|now| Some(now.as_str()) != process)
+            }
+            Fault::BothReset => self
+                .watch
+                .seen()
+                .mounted
+                .iter()
+                .any(|(at, _)| *at > mark.mono),
+            Fault::AllLinksLost => !self.fenced(mark).is_empty(),
+            _ => elsewhere(),
+        }
     }
 
     fn active<'h>(&self, servers: &[&'h Host]) -> Result<&'h Host, LabError> {
