@@ -660,6 +660,8 @@ impl Controller {
                         return Some(format!("{name} is joining in a new life"));
                     }
                 }
+                // It speaks, so it is about to join; to fence it now (a first leader: itself) would be wrong.
+                (Some(_), Presence::Unseen) => return Some(format!("{name} is joining")),
                 (Some(_), _) => {}
                 (None, Presence::Online | Presence::Unseen)
                     if facts::takes_part(world.state, name) =>
