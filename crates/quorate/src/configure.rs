@@ -173,29 +173,32 @@ impl Impact {
             };
             quorate_policy::schedule(&cib(state, quorum, now_ms), &options)
         };
+        let before = decided(&current.state);
         let mut plan = decided(&state);
-        // What happens anyway is not this change's doing.
-        let already: BTreeSet<(ActionKind, String)> = decided(&current.state)
-            .actions
-            .into_iter()
-            .map(|a| (a.kind, a.key))
-            .collect();
-        plan.actions
-            .retain(|action| !already.contains(&(action.kind, action.key.clone())));
-        let running: BTreeMap<String, &Vec<String>> = plan
+        let running: BTreeSet<&String> = before
             .placements
             .iter()
             .filter(|p| !p.now.is_empty())
-            .map(|p| (p.resource.clone(), &p.now))
+            .map(|p| &p.resource)
             .collect();
-        let stopped = plan
-            .placements
+        let is_kept = |resource: &String| {
+            plan.placements
+                .iter()
+                .any(|p| p.resource == *resource && p.next.is_some())
+        };
+        let stopped: Vec<String> = running
             .iter()
-            .filter(|p| !p.now.is_empty() && p.next.is_none())
-            .map(|p| p.resource.clone())
+            .filter(|resource| !is_kept(resource))
+            .map(|resource| (*resource).clone())
             .collect();
+        let running = running.len();
+        // What happens anyway is not this change's doing.
+        let place = |a: &quorate_policy::plan::Action| (a.kind, a.key.clone(), a.node.clone());
+        let already: BTreeSet<_> = before.actions.iter().map(place).collect();
+        plan.actions
+            .retain(|action| !already.contains(&place(action)));
         Self {
-            running: running.len(),
+            running,
             stopped,
             configuration: state.configuration,
             plan,

@@ -118,6 +118,9 @@ impl Document {
             _ => self.statements().iter().find(named),
         };
         if let Some(old) = replaced {
+            if old.body == new.body {
+                return Ok(self.print().to_owned());
+            }
             if existing == OnExisting::Refuse && new.verb != Verb::FencingTopology {
                 return Err(EditError::Exists(new.id.clone()));
             }

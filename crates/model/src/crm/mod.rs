@@ -49,3 +49,8 @@ pub fn differences(first: &Configuration, second: &Configuration) -> Differences
 }
 
 pub use strip::{Differences, constraint_id};
+
+/// `KIND NAME` of every object of a configuration.
+pub fn object_keys(configuration: &Configuration) -> Vec<String> {
+    strip::objects(configuration).into_keys().collect()
+}

@@ -236,6 +236,9 @@ impl Object {
                     permission.retain(|(name, _)| name != "id");
                     permission.sort();
                 }
+                acls.roles.sort_by(|a, b| a.id.cmp(&b.id));
+                acls.targets.sort_by(|a, b| a.id.cmp(&b.id));
+                acls.groups.sort_by(|a, b| a.id.cmp(&b.id));
                 return Object::Acls(acls);
             }
         }
@@ -266,6 +269,9 @@ fn strip(configuration: &mut Configuration, all: bool) {
     each_set(configuration, &mut |set| {
         if all {
             set.id.clear();
+            // The order of pairs has no meaning.
+            set.pairs
+                .sort_by(|a, b| (&a.name, &a.id_ref).cmp(&(&b.name, &b.id_ref)));
             set.pairs.iter_mut().for_each(|pair| pair.id = None);
         }
         set.rule.iter_mut().for_each(|rule| strip_rule(rule, all));
