@@ -798,7 +798,11 @@ impl Controller {
                 .transient
                 .get("shutdown")
                 .is_some_and(|value| value != "0");
-            if wants && status.presence == Presence::Online {
+            let is_empty = world
+                .state
+                .held_by(node)
+                .all(|id| is_unmanaged(world.state, node, id));
+            if wants && is_empty && status.presence == Presence::Online {
                 let order = leave_order(self.term, world.state, node);
                 out.send(To::Node(node.clone()), Message::Orders(vec![order]));
             }
@@ -1210,6 +1214,25 @@ fn forget_moves(world: &World<'_>, out: &mut Outbox) {
             },
         );
     }
+}
+
+/// The operator wants a resource left alone: it stays when its node leaves.
+fn is_unmanaged(state: &ClusterState, node: &NodeName, id: &str) -> bool {
+    let is_on = |value: Option<&str>| value.is_some_and(document::is_true);
+    let node_attribute = state
+        .node(node)
+        .and_then(|status| status.permanent.get("maintenance"));
+    if is_on(state.option("maintenance-mode")) || is_on(node_attribute.map(String::as_str)) {
+        return true;
+    }
+    let base = id.split(':').next().unwrap_or(id);
+    let defaults = state.configuration.resource_defaults.iter();
+    let own = crate::view::meta_sets(&state.configuration, base);
+    let said = own
+        .into_iter()
+        .chain(defaults)
+        .find_map(|set| document::value(set, "is-managed"));
+    said.is_some_and(|value| !document::is_true(value))
 }
 
 /// The longest that a node may take to stop one of the things it may be running.

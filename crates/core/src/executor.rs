@@ -17,6 +17,8 @@ use crate::start::Inventory;
 const RESEND_MS: u64 = 500;
 /// Results kept for repeated orders.
 const KEPT_MAX: usize = 512;
+/// How long an order waits for the lease.
+const LEASE_WAIT_MS: u64 = 250;
 /// Orders that wait for one resource.
 const QUEUE_MAX: usize = 64;
 
@@ -110,6 +112,8 @@ pub struct Executor {
     kept_order: VecDeque<String>,
     resend_at: Millis,
     is_draining: bool,
+    /// Orders that wait for the lease, each until a time.
+    without_lease: Vec<(Millis, Order)>,
     /// Orders of an earlier session whose runs the shell has not told of.
     left_orders: BTreeMap<String, Order>,
     /// Where orders are remembered, by action.
@@ -146,6 +150,7 @@ impl Executor {
             kept_order: VecDeque::new(),
             resend_at: Millis(0),
             is_draining: false,
+            without_lease: Vec::new(),
             left_orders: BTreeMap::new(),
             order_keys: BTreeMap::new(),
             registered: BTreeSet::new(),
@@ -293,6 +298,13 @@ impl Executor {
         }
         let needs_lease = matches!(order.kind, OrderKind::Begin | OrderKind::Recurring);
         if needs_lease && lease == Lease::Expired {
+            // It comes within a probe's time, if at all; later the leader asks again.
+            let until = now.mono.plus(LEASE_WAIT_MS);
+            self.without_lease
+                .retain(|(_, waiting)| waiting.name != order.name);
+            if self.without_lease.len() < QUEUE_MAX {
+                self.without_lease.push((until, order));
+            }
             return;
         }
         match order.kind {
@@ -308,6 +320,21 @@ impl Executor {
             OrderKind::Recurring => self.begin_recurring(order, now, out),
             OrderKind::Begin | OrderKind::End | OrderKind::Look => {
                 self.enqueue(order, now, out);
+            }
+        }
+    }
+
+    /// Orders that came before the lease begin as soon as it is there.
+    pub fn with_lease(&mut self, lease: Lease, now: Now, out: &mut Outbox) {
+        if self.without_lease.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.without_lease);
+        for (until, order) in waiting {
+            if lease == Lease::Valid && now.mono <= until {
+                self.order(order, lease, now, out);
+            } else if now.mono <= until {
+                self.without_lease.push((until, order));
             }
         }
     }

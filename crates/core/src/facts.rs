@@ -202,7 +202,19 @@ pub fn member_named<'a>(state: &'a ClusterState, name: &str) -> Option<&'a NodeN
 
 fn overlay(node: &mut Node, status: Option<&NodeStatus>) {
     let Some(status) = status else { return };
-    for (name, value) in &status.permanent {
+    let wants_to_leave = status
+        .transient
+        .get("shutdown")
+        .is_some_and(|value| value != "0");
+    // Whoever leaves takes nothing any more and gives up what it has: what standby says, too.
+    let leaving = wants_to_leave.then(|| ("standby".to_owned(), "on".to_owned()));
+    let permanent = status
+        .permanent
+        .iter()
+        .filter(|(name, _)| !(wants_to_leave && *name == "standby"))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    for (name, value) in permanent.chain(leaving) {
+        let (name, value) = (&name, &value);
         let pair = node
             .sets
             .iter_mut()

@@ -194,6 +194,13 @@ impl Node {
             self.executor.resolve_left(now, &mut out);
         }
         self.settle(&mut out);
+        let lease = self.lease();
+        let mut late = Outbox::default();
+        self.executor.with_lease(lease, now, &mut late);
+        if !is_empty(&late) {
+            self.settle(&mut late);
+            out.effects.append(&mut late.effects);
+        }
         out.effects
     }
 

@@ -1,6 +1,6 @@
 //! What status and explain need, derived from the replicated state: the same on every node and in clients.
 
-use quorate_model::cib::{CloneChild, Configuration, Resource};
+use quorate_model::cib::{AttributeSet, CloneChild, Configuration, Resource, SetKind};
 
 /// Ids of all resources: primitives, groups, clones, bundles.
 #[must_use]
@@ -83,4 +83,33 @@ pub fn leaves(configuration: &Configuration, id: &str) -> Vec<String> {
         }
     }
     Vec::new()
+}
+
+/// The meta attribute sets that count for a primitive: its own, then those of what contains it.
+#[must_use]
+pub fn meta_sets<'a>(configuration: &'a Configuration, id: &str) -> Vec<&'a AttributeSet> {
+    let mut sets: Vec<&AttributeSet> = Vec::new();
+    for resource in &configuration.resources {
+        let (members, outer): (Vec<_>, Vec<&Vec<AttributeSet>>) = match resource {
+            Resource::Primitive(primitive) => (vec![primitive], Vec::new()),
+            Resource::Group(group) => (group.members.iter().collect(), vec![&group.sets]),
+            Resource::Clone(clone) => match &clone.child {
+                CloneChild::Primitive(primitive) => (vec![primitive], vec![&clone.sets]),
+                CloneChild::Group(group) => (
+                    group.members.iter().collect(),
+                    vec![&group.sets, &clone.sets],
+                ),
+            },
+            Resource::Bundle(bundle) => (bundle.primitive.iter().collect(), vec![&bundle.sets]),
+            Resource::Template(_) => continue,
+        };
+        let Some(member) = members.into_iter().find(|member| member.id == id) else {
+            continue;
+        };
+        sets.extend(&member.sets);
+        sets.extend(outer.into_iter().flatten());
+        break;
+    }
+    sets.retain(|set| set.kind == SetKind::Meta && set.rule.is_none());
+    sets
 }

@@ -149,7 +149,7 @@ impl Cluster {
             },
             timing: Timing::default(),
         };
-        let (node, effects) = Node::start_with(start, now, scheduler::schedule);
+        let (node, effects) = Node::start_with(start, now, quorate_policy::schedule);
         host.node = Some(node);
         self.effects(name, effects);
         self.step(name, Event::Inventory(Vec::new()));
