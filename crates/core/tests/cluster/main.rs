@@ -1,8 +1,6 @@
 //! Whole nodes, the real engine included, over a network of one millisecond and disks of one millisecond.
 
 mod cases;
-#[path = "../../src/node/tests/scheduler.rs"]
-mod scheduler;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -2,7 +2,6 @@
 
 mod cases;
 pub mod fake;
-mod scheduler;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -166,7 +165,7 @@ impl Cluster {
             },
             timing: Timing::default(),
         };
-        let (node, effects) = Node::start_with(start, now, scheduler::schedule);
+        let (node, effects) = Node::start_with(start, now, quorate_policy::schedule);
         host.node = Some(node);
         host.applied = 0;
         self.effects(name, effects);
