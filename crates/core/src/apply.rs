@@ -313,8 +313,9 @@ fn node_lost(
     if status.incarnation != incarnation {
         return void("the node lives another life");
     }
-    if status.presence == Presence::Lost {
-        return void("the node is lost already");
+    // Whoever left, was fenced or ran out of its lease in this life cannot be lost once more.
+    if !matches!(status.presence, Presence::Online | Presence::Unseen) {
+        return void("the node is not there already");
     }
     status.presence = Presence::Lost;
     status.since_wall_ms = wall_ms;

@@ -649,7 +649,7 @@ impl Controller {
             };
             match (world.answers(name), node.presence) {
                 (Some(incarnation), _) if is_undead(world.state, name, incarnation) => {}
-                (Some(incarnation), Presence::Online | Presence::Lost) => {
+                (Some(incarnation), Presence::Online | Presence::Lost | Presence::Unseen) => {
                     if self.joined.get(name) != Some(&incarnation) {
                         return Some(format!("{name} has not told what runs there"));
                     }

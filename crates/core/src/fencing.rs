@@ -516,6 +516,23 @@ impl FencingCoordinator {
             .unwrap_or(Millis(u64::MAX))
     }
 
+    /// The target answers: a boot other than the one to be ended proves that one gone, and must not be powered
+    /// off in its place.
+    pub fn met(
+        &mut self,
+        target: &NodeName,
+        boot: Boot,
+        context: &Context<'_>,
+    ) -> Option<Finished> {
+        let job = self.jobs.get(target)?;
+        if job.request.action == FenceAction::On || job.request.boot == boot {
+            return None;
+        }
+        let mut job = self.jobs.remove(target)?;
+        job.last_error = "it answers in a new boot".to_owned();
+        Some(finish(&job, failed_outcome(&job), context))
+    }
+
     /// The transition is void or the lead is lost: its actions wait no longer, the fencing goes on.
     pub fn forget_actions(&mut self) {
         for job in self.jobs.values_mut() {

@@ -238,6 +238,12 @@ impl Node {
                 contact.incarnation = Some(incarnation);
                 contact.is_up = true;
                 out.log(LogLevel::Info, format!("{peer} answers."));
+                let finished = self.with_fencing(|fencing, context, _| {
+                    fencing.met(&peer, incarnation.boot, context)
+                });
+                if let Some(finished) = finished {
+                    self.fenced(&finished, out);
+                }
             }
             ContactState::Lost { since } => {
                 contact.is_up = false;

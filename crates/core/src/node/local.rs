@@ -12,7 +12,7 @@ use crate::ids::{Millis, NodeName};
 use crate::orders;
 use crate::outbox::Outbox;
 use crate::runner::{Runner, Step, is_free, runs_on};
-use crate::state::{ClusterState, Presence};
+use crate::state::{ClusterState, OpRecord, Presence};
 
 use super::Node;
 
@@ -183,12 +183,37 @@ fn local_name(name: &str) -> String {
 }
 
 /// The state as if this node were alone, and every other cleanly gone: what stops here is all that matters.
+/// What was begun here counts as running: without quorum its result does not come into the log.
 fn alone(state: &ClusterState, own: &NodeName) -> ClusterState {
     let mut alone = state.clone();
     for (name, node) in &mut alone.nodes {
         if name != own {
             node.presence = Presence::Left;
             node.resources.clear();
+            continue;
+        }
+        let held = state
+            .holders
+            .iter()
+            .filter(|(_, nodes)| nodes.contains_key(own));
+        for (resource, _) in held {
+            let Some(record) = node.resources.get_mut(resource) else {
+                continue;
+            };
+            let last = record
+                .operations
+                .values()
+                .map(|operation| operation.call_id)
+                .max();
+            let begun = OpRecord {
+                key: format!("{resource}_start_0"),
+                operation: "start".to_owned(),
+                call_id: last.unwrap_or(0) + 1,
+                ..OpRecord::default()
+            };
+            record
+                .operations
+                .insert(format!("{resource}_last_0"), begun);
         }
     }
     alone
