@@ -339,7 +339,9 @@ impl Controller {
             if !matches!(runner.step(id), Step::Dispatched { .. }) {
                 return;
             }
-            let is_harmless = runner.action(id).failure_is_harmless;
+            // A probe that finds something else than was believed makes the rest of the plan wrong.
+            let action = runner.action(id);
+            let is_harmless = action.failure_is_harmless && action.kind != ActionKind::Probe;
             if is_expected {
                 runner.set(id, Step::Done);
                 return;

@@ -62,7 +62,7 @@ impl Runner {
             number,
             term,
             steps: vec![Step::Waiting; plan.actions.len()],
-            plan,
+            plan: stops_after_probes(plan),
             trigger,
             names,
             holds: BTreeMap::new(),
@@ -212,6 +212,26 @@ impl Runner {
             .filter(|step| matches!(step, Step::Done | Step::Failed))
             .count()
     }
+}
+
+/// What a probe may still find on a node can need what the plan stops there: stops wait for the node's probes.
+fn stops_after_probes(mut plan: Plan) -> Plan {
+    let mut probes: BTreeMap<String, Vec<ActionId>> = BTreeMap::new();
+    for (id, action) in (0..).map(ActionId).zip(&plan.actions) {
+        // Only what waits for nothing: the graph stays free of cycles.
+        if let (ActionKind::Probe, true, Some(node)) =
+            (action.kind, action.inputs.is_empty(), &action.node)
+        {
+            probes.entry(node.clone()).or_default().push(id);
+        }
+    }
+    for action in &mut plan.actions {
+        let node = action.node.as_ref().and_then(|node| probes.get(node));
+        if let (ActionKind::Stop | ActionKind::Demote, Some(probes)) = (action.kind, node) {
+            action.inputs.extend(probes);
+        }
+    }
+    plan
 }
 
 /// Where an action is executed.
