@@ -285,7 +285,8 @@ fn node_up(
         return void("this boot of the node was fenced");
     }
     status.distrusted.clear();
-    if status.incarnation.boot != incarnation.boot {
+    let is_kept = crate::seeded::has(crate::seeded::Bug::RebootKeepsHistory);
+    if status.incarnation.boot != incarnation.boot && !is_kept {
         forget_life(state, &node);
     }
     let status = state.nodes.entry(node.clone()).or_default();
@@ -314,7 +315,9 @@ fn node_lost(
         return void("the node lives another life");
     }
     // Whoever left, was fenced or ran out of its lease in this life cannot be lost once more.
-    if !matches!(status.presence, Presence::Online | Presence::Unseen) {
+    if !matches!(status.presence, Presence::Online | Presence::Unseen)
+        && !crate::seeded::has(crate::seeded::Bug::LostAfterFenced)
+    {
         return void("the node is not there already");
     }
     status.presence = Presence::Lost;
@@ -402,6 +405,8 @@ fn intents_stand(
             node.presence == Presence::Online && node.incarnation.boot == intent.boot
         });
         let is_held = intent.is_exclusive
+            && !crate::seeded::has(crate::seeded::Bug::StartBeforeStop)
+            && !crate::seeded::has(crate::seeded::Bug::LostIsGone)
             && state
                 .holders_of(&intent.resource)
                 .any(|(node, _)| *node != intent.node && Some(node) != intent.source.as_ref());

@@ -250,6 +250,14 @@ impl Contacts {
             .is_some_and(|contact| contact.life.is_some() && !contact.is_lost)
     }
 
+    /// Whether the peer owes an answer, long before it is lost (only a seeded bug acts upon it).
+    #[must_use]
+    pub fn is_late(&self, peer: &NodeName, now: Millis) -> bool {
+        self.peers
+            .get(peer)
+            .is_some_and(|contact| now.since(contact.last_answer) >= 300)
+    }
+
     /// Whether the peer is lost on every link.
     #[must_use]
     pub fn is_lost(&self, peer: &NodeName) -> bool {

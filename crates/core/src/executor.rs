@@ -162,6 +162,9 @@ impl Executor {
     }
 
     fn adopt(&mut self, inventory: &Inventory, now: Now) {
+        if crate::seeded::has(crate::seeded::Bug::InventoryForgotten) {
+            return;
+        }
         for (key, value) in &inventory.remembered {
             if let Some(id) = key.strip_prefix("device/") {
                 self.registered.insert(id.to_owned());
@@ -198,6 +201,9 @@ impl Executor {
 
     /// A run of an earlier session: its result is reported, or its end awaited.
     fn adopt_run(&mut self, found: &FoundRun, now: Now) {
+        if crate::seeded::has(crate::seeded::Bug::InventoryForgotten) {
+            return;
+        }
         let remembered = self.left_orders.remove(&found.call.name);
         let order = remembered.unwrap_or_else(|| order_of(&found.call));
         self.term = self.term.max(order.term);
@@ -281,7 +287,11 @@ impl Executor {
 
     /// An order of the leader.
     pub fn order(&mut self, order: Order, lease: Lease, now: Now, out: &mut Outbox) {
-        if order.term < self.term || order.boot != self.incarnation.boot {
+        let is_older =
+            order.term < self.term && !crate::seeded::has(crate::seeded::Bug::OlderTermObeyed);
+        let is_for_another = order.boot != self.incarnation.boot
+            && !crate::seeded::has(crate::seeded::Bug::OtherBootObeyed);
+        if is_older || is_for_another {
             out.log(
                 LogLevel::Debug,
                 format!(
@@ -292,12 +302,13 @@ impl Executor {
             return;
         }
         self.term = order.term;
-        if self.is_known(&order.name) {
+        if self.is_known(&order.name) && !crate::seeded::has(crate::seeded::Bug::RunsTwice) {
             self.answer_again(&order.name, now, out);
             return;
         }
         let needs_lease = matches!(order.kind, OrderKind::Begin | OrderKind::Recurring);
-        if needs_lease && lease == Lease::Expired {
+        let is_checked = !crate::seeded::has(crate::seeded::Bug::LeaseIgnored);
+        if needs_lease && lease == Lease::Expired && is_checked {
             // It comes within a probe's time, if at all; later the leader asks again.
             let until = now.mono.plus(LEASE_WAIT_MS);
             self.without_lease

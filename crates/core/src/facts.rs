@@ -269,6 +269,9 @@ fn node_state(state: &ClusterState, name: &NodeName, node: &NodeStatus) -> Optio
     let (in_cluster, crmd, join, expected) = match node.presence {
         Presence::Unseen => return None,
         Presence::Online => ("true", "online", "member", "member"),
+        Presence::Lost if crate::seeded::has(crate::seeded::Bug::LostIsGone) => {
+            ("false", "offline", "down", "down")
+        }
         Presence::Lost => ("false", "offline", "down", "member"),
         Presence::Fenced | Presence::Left | Presence::Expired => {
             ("false", "offline", "down", "down")

@@ -307,6 +307,9 @@ impl FencingCoordinator {
                 if !is_success {
                     note_error(job, result);
                 }
+                if is_success && crate::seeded::has(crate::seeded::Bug::NoReadBack) {
+                    return self.next_in_level(&target, context, executor, out);
+                }
                 // Whatever it said, the power state decides.
                 job.phase = Phase::Reading {
                     since: context.now.mono,
@@ -525,7 +528,8 @@ impl FencingCoordinator {
         context: &Context<'_>,
     ) -> Option<Finished> {
         let job = self.jobs.get(target)?;
-        if job.request.action == FenceAction::On || job.request.boot == boot {
+        let is_dropped = crate::seeded::has(crate::seeded::Bug::NextBootFenced);
+        if job.request.action == FenceAction::On || job.request.boot == boot || is_dropped {
             return None;
         }
         let mut job = self.jobs.remove(target)?;

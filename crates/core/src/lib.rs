@@ -29,6 +29,7 @@ pub mod requests;
 pub mod rng;
 pub mod roster;
 pub mod runner;
+pub mod seeded;
 pub mod start;
 pub mod state;
 pub mod store;

@@ -103,6 +103,10 @@ impl Pair {
 
     /// Ends the episode: contact came back (R4), or there is no pair any more.
     pub fn reset(&mut self, outputs: &mut Vec<EngineOutput>) {
+        let is_fencing = matches!(self.phase, Phase::Fencing { .. });
+        if is_fencing && crate::seeded::has(crate::seeded::Bug::CancelledVerdictCounts) {
+            return;
+        }
         if let Phase::Fencing { request, .. } = self.phase {
             outputs.push(EngineOutput::PairFenceCancelled { request });
         }

@@ -164,6 +164,9 @@ impl Runner {
     fn lets_pass(&self, input: ActionId) -> bool {
         match self.step(input) {
             Step::Done => true,
+            Step::Dispatched { .. } if self.action(input).kind == ActionKind::Stop => {
+                crate::seeded::has(crate::seeded::Bug::StartBeforeStop)
+            }
             Step::Failed => self.action(input).failure_is_harmless,
             _ => false,
         }
@@ -217,6 +220,9 @@ impl Runner {
 /// What a probe may still find on a node can need what the plan stops there: stops wait for the node's probes.
 fn stops_after_probes(mut plan: Plan) -> Plan {
     let mut probes: BTreeMap<String, Vec<ActionId>> = BTreeMap::new();
+    if crate::seeded::has(crate::seeded::Bug::StopsBeforeProbes) {
+        return plan;
+    }
     for (id, action) in (0..).map(ActionId).zip(&plan.actions) {
         // Only what waits for nothing: the graph stays free of cycles.
         if let (ActionKind::Probe, true, Some(node)) =

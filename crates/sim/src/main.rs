@@ -49,6 +49,15 @@ struct Sim {
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    /// Also prove that it bites: after how many seeds each bug that can be put into the core is found.
+    #[arg(long)]
+    bugs: bool,
+    /// Seeds for each of these bugs at most.
+    #[arg(long, default_value_t = 2_000)]
+    bug_seeds: u64,
+    /// Only these bugs.
+    #[arg(long)]
+    bug: Vec<String>,
     /// Threads; each runs seeds of its own.
     #[arg(long)]
     jobs: Option<usize>,
@@ -87,6 +96,9 @@ fn main() -> ExitCode {
     Sim::parse().run()
 }
 
+/// A seeded bug, and the first seed that finds it with the checker that did.
+type Bitten = (&'static str, Option<(u64, &'static str)>);
+
 /// What all threads found.
 #[derive(Default)]
 struct Found {
@@ -121,9 +133,7 @@ impl Sim {
         let next = AtomicU64::new(range.0);
         let stop = AtomicBool::new(false);
         let found = Mutex::new(Found::default());
-        let jobs = self
-            .jobs
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let jobs = self.jobs();
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| self.work(shapes, (&next, range.1), &stop, &found, begun));
@@ -133,7 +143,12 @@ impl Sim {
             .into_inner()
             .expect("no thread panics while it holds it");
         let seconds = begun.elapsed().as_secs_f64().max(0.001);
-        self.report(&found, seconds, shapes);
+        let bugs = if self.bugs {
+            self.find_bugs(shapes)
+        } else {
+            Vec::new()
+        };
+        self.report(&found, seconds, shapes, &bugs);
         if found.violations.is_empty() {
             ExitCode::SUCCESS
         } else {
@@ -180,7 +195,70 @@ impl Sim {
         }
     }
 
-    fn report(&self, found: &Found, seconds: f64, shapes: Shapes) {
+    fn jobs(&self) -> usize {
+        self.jobs
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    #[cfg(not(feature = "seeded-bugs"))]
+    fn find_bugs(&self, _shapes: Shapes) -> Vec<Bitten> {
+        eprintln!("this simulator was built without the feature seeded-bugs");
+        Vec::new()
+    }
+
+    /// Puts each bug into the core and looks after how many seeds a checker finds it.
+    #[cfg(feature = "seeded-bugs")]
+    fn find_bugs(&self, shapes: Shapes) -> Vec<Bitten> {
+        use quorate_core::seeded;
+        let mut all = Vec::new();
+        for (name, bug) in seeded::ALL {
+            if !self.bug.is_empty() && !self.bug.iter().any(|wanted| wanted == name) {
+                continue;
+            }
+            seeded::choose(Some(bug));
+            let next = AtomicU64::new(0);
+            let first: Mutex<Option<(u64, &'static str)>> = Mutex::new(None);
+            std::thread::scope(|scope| {
+                for _ in 0..self.jobs() {
+                    scope.spawn(|| {
+                        loop {
+                            let seed = next.fetch_add(1, Ordering::Relaxed);
+                            let known = *first.lock().expect("no thread panics while it holds it");
+                            if seed >= self.bug_seeds || known.is_some_and(|(at, _)| at < seed) {
+                                return;
+                            }
+                            let outcome =
+                                run(&Scenario::draw(seed, shapes), &Production, Trace::default());
+                            let Some((violation, _)) = outcome.violation else {
+                                continue;
+                            };
+                            let mut first =
+                                first.lock().expect("no thread panics while it holds it");
+                            if first.is_none_or(|(at, _)| seed < at) {
+                                *first = Some((seed, violation.checker));
+                            }
+                        }
+                    });
+                }
+            });
+            seeded::choose(None);
+            let found = first
+                .into_inner()
+                .expect("no thread panics while it holds it");
+            if !self.json {
+                match found {
+                    Some((seed, checker)) => {
+                        println!("bug {name}: found after {} seeds by {checker}", seed + 1)
+                    }
+                    None => println!("bug {name}: NOT FOUND in {} seeds", self.bug_seeds),
+                }
+            }
+            all.push((name, found));
+        }
+        all
+    }
+
+    fn report(&self, found: &Found, seconds: f64, shapes: Shapes, bugs: &[Bitten]) {
         let hours = found.simulated as f64 / (3_600.0 * SECOND as f64);
         if self.json {
             let violations: Vec<_> = found
@@ -202,7 +280,11 @@ impl Sim {
                 "simulated_hours": hours,
                 "simulated_hours_per_s": hours / seconds,
                 "situations": found.situations,
-                "seeded_bugs": [],
+                "seeded_bugs": bugs.iter().map(|(name, found)| serde_json::json!({
+                    "name": name,
+                    "found_after": found.map(|(seed, _)| seed + 1),
+                    "by": found.map(|(_, checker)| checker),
+                })).collect::<Vec<_>>(),
             });
             println!("{report:#}");
             return;

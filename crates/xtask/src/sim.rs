@@ -27,6 +27,8 @@ impl Sim {
                 "sim",
                 "--package",
                 "quorate-sim",
+                "--features",
+                "seeded-bugs",
                 "--",
             ])
             .args(&self.arguments)

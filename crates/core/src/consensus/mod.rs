@@ -287,7 +287,8 @@ impl Consensus {
     pub fn campaign_alone(&mut self) {
         let Some(node) = &mut self.node else { return };
         let raft = &node.raft;
-        let is_alone = node.store().configuration().voters == [self.id];
+        let voters = &node.store().configuration().voters;
+        let is_alone = *voters == [self.id];
         if is_alone
             && raft.state != StateRole::Leader
             && raft.promotable()
@@ -389,7 +390,8 @@ impl Consensus {
         out: &mut Vec<Out>,
     ) {
         let Some(node) = self.node.take() else { return };
-        let term = node.raft.term + 1;
+        let same = crate::seeded::has(crate::seeded::Bug::SameTermAfterSeizure);
+        let term = node.raft.term + u64::from(!same);
         let mut log = node.raft.r.raft_log.store;
         let first = log.last() + 1;
         let entries: Vec<LogEntry> = (first..)
@@ -577,9 +579,10 @@ impl Consensus {
         let term = node.raft.term;
         node.advance_append_async(ready);
 
-        let (early, held): (Vec<_>, Vec<_>) = messages
-            .into_iter()
-            .partition(|message| may_overtake(message, self.durable_term));
+        let (early, held): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| {
+            may_overtake(message, self.durable_term)
+                || crate::seeded::has(crate::seeded::Bug::SendsBeforeDurable)
+        });
         out.extend(early.into_iter().map(Out::Send));
         if operations.is_empty() && self.batches.is_empty() {
             node.on_persist_ready(number);

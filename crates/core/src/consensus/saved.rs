@@ -140,7 +140,11 @@ pub fn put_starts(starts: u64) -> StoreOp {
 pub fn put_hard(hard: &HardState) -> StoreOp {
     let record = HardRecord {
         term: hard.term,
-        vote: hard.vote,
+        vote: if crate::seeded::has(crate::seeded::Bug::VoteForgotten) {
+            0
+        } else {
+            hard.vote
+        },
         commit: hard.commit,
     };
     put(HARD_KEY, &record)

@@ -33,7 +33,7 @@ impl Engine {
             .iter()
             .filter(|&(&id, record)| id != self.id && record.role != Role::Returning)
             .all(|(_, record)| self.contacts.support(&record.name, term).is_some());
-        if all_follow {
+        if all_follow || crate::seeded::has(crate::seeded::Bug::NoSuccession) {
             return Some(self.now);
         }
         self.succession.dispatch_from(self.settings.watchdog_ms)
@@ -182,6 +182,9 @@ impl Engine {
                 "the peer had this node powered off and goes on alone, but this node lives; reboot it".to_owned(),
             );
         }
+        if crate::seeded::has(crate::seeded::Bug::AlwaysEligible) {
+            return None;
+        }
         if self.consensus.has_configuration_above() {
             return Some("a change of the members is under way".to_owned());
         }
@@ -197,6 +200,12 @@ impl Engine {
                 names.join(", ")
             ));
         }
+        let is_unmet = self
+            .pair_peer_name()
+            .is_some_and(|peer| self.contacts.life(&peer).is_none());
+        if is_unmet && crate::seeded::has(crate::seeded::Bug::StartsAlone) {
+            return None;
+        }
         let current = self.current_pair();
         if current.is_some() && self.roster.pair == current {
             return None;
@@ -208,13 +217,19 @@ impl Engine {
         )
     }
 
+    fn is_peer_lost(&self, peer: &NodeName) -> bool {
+        self.contacts.is_lost(peer)
+            || crate::seeded::has(crate::seeded::Bug::FencesTooEarly)
+                && self.contacts.is_late(peer, self.now)
+    }
+
     fn view<'a>(&'a self, peer: &'a NodeName) -> View<'a> {
         let life = self.contacts.life(peer);
         View {
             own: &self.name,
             peer,
             boot: life.map(|life| life.incarnation.boot).unwrap_or_default(),
-            is_lost: self.contacts.is_lost(peer),
+            is_lost: self.is_peer_lost(peer),
             ineligible: self.ineligibility(),
         }
     }
@@ -256,7 +271,8 @@ impl Engine {
         let Some(name) = self.name_of(peer) else {
             return;
         };
-        let is_lost = self.contacts.is_lost(&name);
+        let is_lost = self.is_peer_lost(&name)
+            || crate::seeded::has(crate::seeded::Bug::CancelledVerdictCounts);
         let Some(proof) = self.pair.verdict(self.now, request, confirmed) else {
             return;
         };

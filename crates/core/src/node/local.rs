@@ -192,6 +192,9 @@ fn alone(state: &ClusterState, own: &NodeName) -> ClusterState {
             node.resources.clear();
             continue;
         }
+        if crate::seeded::has(crate::seeded::Bug::LocalStopForgets) {
+            continue;
+        }
         let held = state
             .holders
             .iter()

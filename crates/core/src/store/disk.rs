@@ -111,6 +111,13 @@ impl Store {
         // One phase would take a damaged newest page for a commit that a crash interrupted, and silently go
         // back to the one before: an acknowledged entry or a vote would be forgotten.
         transaction.set_two_phase_commit(true);
+        if crate::seeded::has(crate::seeded::Bug::NoSync) {
+            // Without durability a two-phase commit is refused.
+            transaction.set_two_phase_commit(false);
+            transaction
+                .set_durability(redb::Durability::None)
+                .map_err(|e| failed(DOING)(&e))?;
+        }
         {
             let mut log = transaction.open_table(LOG).map_err(|e| failed(DOING)(&e))?;
             let mut records = transaction

@@ -13,7 +13,7 @@ use super::{Happening, World};
 use crate::disk::Crash;
 use crate::machine::{Daemon, Held};
 use crate::network::{LINKS, Wire};
-use crate::rng::mix;
+use crate::rng::{Rate, mix};
 use crate::time::MS;
 use crate::truth::{Fact, Host};
 
@@ -295,14 +295,23 @@ impl World<'_> {
         if daemon.writing {
             return;
         }
-        let Some(batch) = daemon.waiting.pop_front() else {
+        // As the daemon's writer does it: what waits is committed together, sometimes.
+        let together = if self.disk_chance.chance(Rate::percent(50)) {
+            daemon.waiting.len()
+        } else {
+            1
+        };
+        let batches: Vec<_> = daemon
+            .waiting
+            .drain(..together.min(daemon.waiting.len()))
+            .collect();
+        let Some(id) = batches.last().map(|batch| batch.id) else {
             return;
         };
         daemon.writing = true;
-        let id = batch.id;
         let result = daemon
             .store
-            .commit(&batch)
+            .commit_all(&batches)
             .map(|()| id)
             .map_err(|error| error.to_string());
         let mut takes = self.disk_chance.between(100, 1_500);
