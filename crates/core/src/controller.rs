@@ -651,7 +651,7 @@ impl Controller {
             };
             match (world.answers(name), node.presence) {
                 (Some(incarnation), _) if is_undead(world.state, name, incarnation) => {}
-                (Some(incarnation), Presence::Online | Presence::Lost | Presence::Unseen) => {
+                (Some(incarnation), Presence::Online | Presence::Lost) => {
                     if self.joined.get(name) != Some(&incarnation) {
                         return Some(format!("{name} has not told what runs there"));
                     }
