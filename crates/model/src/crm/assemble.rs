@@ -213,9 +213,8 @@ impl<'a, 'c> Builder<'a, 'c> {
             .map(|(name, _)| *name)
             .filter(|name| !self.owners.contains_key(name));
         diagnostic = match nearest(&reference.name, free) {
-            Some(near) => diagnostic
-                .help(format!("did you mean `{near}`?"))
-                .fix(reference.span, near),
+            // Names often differ by one letter on purpose: a guess is offered, never made.
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => {
                 let diagnostic = diagnostic.help(format!(
                     "define it with `primitive {} ...`, or remove it",

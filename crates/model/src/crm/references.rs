@@ -331,13 +331,7 @@ fn report(owner: &str, name: &str, known: &BTreeSet<String>, context: &mut Conte
     .because("what names a resource that does not exist has no effect")
     .about(owner);
     diagnostic = match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => {
-            let diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-            match context.spans.get(owner, &format!("ref:{name}")) {
-                Some(span) if span.end - span.start == name.len() => diagnostic.fix(span, near),
-                _ => diagnostic,
-            }
-        }
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help(format!("define `{name}`, or remove `{owner}`")),
     };
     context.diagnostics.push(diagnostic);

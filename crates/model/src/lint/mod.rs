@@ -18,6 +18,7 @@ pub use view::agent_name;
 use crate::cib::Configuration;
 use crate::crm::{Document, Spans};
 use crate::diag::{Code, Diagnostic, Severity, Span};
+use std::collections::BTreeMap;
 use view::View;
 
 /// All findings about a configuration; with its document they have places.
@@ -34,6 +35,12 @@ pub fn lint(
         text: document.map_or("", Document::print),
         facts,
         views: view::views(configuration),
+        statements: document
+            .into_iter()
+            .flat_map(Document::statements)
+            .map(|s| (s.id.as_str(), s.span))
+            .rev()
+            .collect(),
         found: Vec::new(),
     };
     linter.nodes();
@@ -89,6 +96,8 @@ struct Linter<'a> {
     text: &'a str,
     facts: &'a Facts,
     views: Vec<View<'a>>,
+    /// Statements by name, the first of each.
+    statements: BTreeMap<&'a str, Span>,
     found: Vec<Diagnostic>,
 }
 
@@ -126,12 +135,7 @@ impl<'a> Linter<'a> {
 
     /// The statement of that name.
     fn statement_span(&self, id: &str) -> Option<Span> {
-        let document = self.document?;
-        document
-            .statements()
-            .iter()
-            .find(|statement| statement.id == id)
-            .map(|statement| statement.span)
+        self.statements.get(id).copied()
     }
 
     /// A line to add to a statement, as a fix.

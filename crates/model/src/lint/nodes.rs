@@ -91,13 +91,7 @@ impl Linter<'_> {
                 .because(format!("`{owner}` would never apply"))
                 .about(owner);
         diagnostic = match nearest(node, names.iter().copied()) {
-            Some(near) => {
-                let diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-                match fixable {
-                    Some(span) => diagnostic.fix(span, near),
-                    None => diagnostic,
-                }
-            }
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(format!(
                 "the nodes are {}; add `node {node}` or correct the name",
                 names.join(", ")

@@ -17,6 +17,7 @@ pub(super) struct View<'a> {
 /// All primitives and templates, in their order.
 pub(super) fn views(configuration: &Configuration) -> Vec<View<'_>> {
     let template_of = |primitive: &Primitive| {
+        primitive.template.as_ref()?;
         configuration
             .resources
             .iter()

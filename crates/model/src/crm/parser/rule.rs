@@ -278,6 +278,8 @@ impl Parser<'_, '_> {
     }
 
     fn bad_rule(&mut self, span: Span, message: impl Into<String>, help: &str) {
+        // What follows cannot be told apart any more.
+        self.at = self.words.len();
         self.push(
             Diagnostic::new(Code::BadRule, message)
                 .at(span, "here")
