@@ -65,9 +65,7 @@ fn counted(call: &AgentCall) -> Vec<(String, String)> {
     if call.interval_ms > 0 {
         // A recurring monitor with another timeout is another monitor.
         let timeout = call.meta.iter().find(|(name, _)| name == "timeout");
-        let timeout =
-            timeout.map_or_else(|| call.timeout_ms.to_string(), |(_, value)| value.clone());
-        counted.push(("CRM_meta_timeout".into(), timeout));
+        counted.extend(timeout.map(|(_, value)| ("CRM_meta_timeout".to_owned(), value.clone())));
     }
     counted
 }

@@ -105,20 +105,20 @@ impl<'a> Device<'a> {
         found.map_or_else(|| target.to_owned(), |(_, plug)| plug)
     }
 
-    /// The agent's parameter that names the node (`pcmk_host_argument`; else `plug` or `port`, as it has one).
+    /// The agent's parameters that name the node (`pcmk_host_argument`; else `plug` or `port`, as it has one).
+    /// Both where nothing is known of the agent: one that does not know a parameter says so and goes on.
     #[must_use]
-    pub fn plug_argument(&self, agent: Option<&Description>) -> Option<String> {
-        match self.value("pcmk_host_argument") {
-            Some("none") => None,
-            Some(name) => Some(name.to_owned()),
-            None => match agent {
-                Some(agent) => ["plug", "port"]
-                    .into_iter()
-                    .find(|name| agent.parameter(name).is_some())
-                    .map(str::to_owned),
-                // An agent that does not know it says so and goes on.
-                None => Some("port".to_owned()),
-            },
+    pub fn plug_arguments(&self, agent: Option<&Description>) -> Vec<String> {
+        match (self.value("pcmk_host_argument"), agent) {
+            (Some("none"), _) => Vec::new(),
+            (Some(name), _) => vec![name.to_owned()],
+            (None, Some(agent)) => ["plug", "port"]
+                .into_iter()
+                .find(|name| agent.parameter(name).is_some())
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
+            (None, None) => vec!["plug".to_owned(), "port".to_owned()],
         }
     }
 

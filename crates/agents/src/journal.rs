@@ -23,7 +23,7 @@ use crate::execute::{Finished, Invocation};
 use crate::processes::ProcessId;
 
 /// Results of named runs that are kept at most; the oldest go first.
-pub const RESULTS_KEPT_MAX: usize = 256;
+pub const RESULTS_KEPT_MAX: usize = 128;
 
 /// The directory of one run.
 #[derive(Debug, Clone)]
@@ -156,7 +156,10 @@ impl RunDirectory {
 
     /// Keeps what the daemon made of it.
     pub fn put_result(&self, result: &AgentResult) -> io::Result<()> {
-        write_whole(&self.0.join("result"), &encoded(result))
+        write_whole(&self.0.join("result"), &encoded(result))?;
+        // What it was made of is not needed twice.
+        self.clear_finished();
+        Ok(())
     }
 
     /// Forgets the run.

@@ -218,11 +218,24 @@ impl Runner {
             }
         };
         lock(&self.inner.active).insert(run, Active::default());
+        let mut killed = 0;
         if matches!(call.action.as_str(), "stop" | "demote" | "migrate_to") {
             // Its processes may go now.
             self.inner.watcher.forget(&call.resource);
         }
-        let asked = self.describe(&call);
+        if matches!(call.action.as_str(), "stop" | "demote") {
+            killed = self.inner.watcher.kill_respawners(&call.resource);
+        }
+        // Fencing does not wait for what an agent says of itself; there is time for that afterwards.
+        let is_urgent = call.class == "stonith"
+            && matches!(
+                call.action.as_str(),
+                "off" | "on" | "power-status" | "status"
+            );
+        let asked = match is_urgent {
+            true => Asked::Known(self.known(&call).flatten()),
+            false => self.describe(&call),
+        };
         let (mut result, left) = if call.class == "stonith" {
             // How a device is called depends on what it can do.
             let agent = asked.answer(Duration::from_secs(10)).await;
@@ -236,6 +249,15 @@ impl Runner {
             }
             (result, left)
         };
+        if is_urgent {
+            // For the next time; nobody awaits it.
+            drop(self.describe(&call));
+        }
+        if killed > 0 {
+            result.output.push_str(&format!(
+                "\n[{killed} processes were killed first that would have started the service again]\n"
+            ));
+        }
         result.exit_reason = outcome::bounded(&result.exit_reason);
         self.watch_after(&call, &result, left);
         lock(&self.inner.active).remove(&run);
@@ -261,13 +283,19 @@ impl Runner {
         }
     }
 
+    /// What is known of the call's agent without asking it; `None` where it must be asked.
+    fn known(&self, call: &AgentCall) -> Option<Option<Arc<Description>>> {
+        let provider = call.provider.as_deref();
+        metadata::describe_if_known(&self.inner.surroundings, &call.class, provider, &call.agent)
+    }
+
     /// What the call's agent says of itself; from memory in all but the first call.
     fn describe(&self, call: &AgentCall) -> Asked {
-        let surroundings = &self.inner.surroundings;
-        let (class, provider, agent) = (&call.class, call.provider.as_deref(), &call.agent);
-        if let Some(known) = metadata::describe_if_known(surroundings, class, provider, agent) {
+        if let Some(known) = self.known(call) {
             return Asked::Known(known);
         }
+        let surroundings = &self.inner.surroundings;
+        let (class, provider, agent) = (&call.class, call.provider.as_deref(), &call.agent);
         let question = Question::new(surroundings, class, provider, agent);
         if question.job.is_none() {
             return Asked::Known(question.understand(None));
@@ -322,6 +350,7 @@ impl Runner {
             return;
         }
         let watcher = &self.inner.watcher;
+        watcher.settle(&call.resource);
         match call.action.as_str() {
             "start" | "migrate_from" => watcher.watch(&call.resource, left),
             "promote" => {

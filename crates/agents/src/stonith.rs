@@ -260,8 +260,10 @@ fn fence_agent_input(
         .any(|(_, value)| value != "dynamic");
     if let Some(target) = &call.target {
         lines.push(format!("nodename={target}"));
-        if let Some(argument) = device.plug_argument(agent).filter(|_| !is_fixed) {
-            lines.push(format!("{argument}={}", device.plug(target)));
+        if !is_fixed {
+            for argument in device.plug_arguments(agent) {
+                lines.push(format!("{argument}={}", device.plug(target)));
+            }
         }
     }
     for (name, value) in own_parameters(call) {

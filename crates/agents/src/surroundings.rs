@@ -16,6 +16,8 @@ pub struct Surroundings {
     pub fence_agents: PathBuf,
     /// Our binary under the names of Pacemaker's tools; first in the agents' `PATH`, and their `HA_SBIN_DIR`.
     pub tools: Option<PathBuf>,
+    /// The daemon's socket, for our helper tools (`QUORATE_SOCKET`).
+    pub socket: Option<PathBuf>,
     /// The journal of runs: on a tmpfs.
     pub runs: PathBuf,
     /// Program and first arguments of the supervisor; the journal directory of the run is added.
@@ -36,6 +38,7 @@ impl Default for Surroundings {
             stonith_plugins: "/usr/lib/stonith/plugins".into(),
             fence_agents: "/usr/sbin".into(),
             tools: None,
+            socket: None,
             runs: "/run/quorate/runs".into(),
             // The running binary itself, even after a package upgrade has replaced its file.
             supervisor: vec!["/proc/self/exe".into(), "agent-supervise".into()],
@@ -67,11 +70,14 @@ impl Surroundings {
             ("SHELL".to_owned(), "/bin/sh".to_owned()),
         ];
         for (name, value) in std::env::vars() {
-            let is_locale = name == "LANG" || name == "TZ" || name.starts_with("LC_");
-            // Ours: how the helper tools find the daemon's socket.
-            if is_locale || name == "QUORATE_SOCKET" || name == "QUORATE_RUN" {
+            let is_ours = self.socket.is_none() && name == "QUORATE_SOCKET";
+            if is_ours || name == "LANG" || name == "TZ" || name.starts_with("LC_") {
                 variables.push((name, value));
             }
+        }
+        if let Some(socket) = &self.socket {
+            let socket = socket.to_string_lossy().into_owned();
+            variables.push(("QUORATE_SOCKET".to_owned(), socket));
         }
         variables
     }

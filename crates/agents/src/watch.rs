@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -24,10 +25,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long the parent of a dead process is given to wait for it.
 const REAPED_WITHIN: Duration = Duration::from_millis(100);
 
+/// By resource: living parents of processes that exited unasked. They may put others in their place.
+type Respawners = Arc<Mutex<BTreeMap<String, Vec<ProcessId>>>>;
+
 /// Watches processes by resource.
 pub struct Watcher {
     directory: PathBuf,
     watched: Mutex<BTreeMap<String, AbortHandle>>,
+    respawners: Respawners,
     report: mpsc::Sender<String>,
     reports: Mutex<Option<mpsc::Receiver<String>>>,
 }
@@ -49,6 +54,7 @@ impl Watcher {
         Arc::new(Self {
             directory,
             watched: Mutex::default(),
+            respawners: Respawners::default(),
             report,
             reports: Mutex::new(Some(reports)),
         })
@@ -118,11 +124,51 @@ impl Watcher {
             file_of(&self.directory, resource),
             minicbor::to_vec(&remembered).expect("writing to a Vec cannot fail"),
         );
-        let task = tokio::spawn(follow(resource.to_owned(), processes, self.report.clone()));
+        let task = tokio::spawn(follow(
+            resource.to_owned(),
+            processes,
+            self.report.clone(),
+            Arc::clone(&self.respawners),
+        ));
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = watched.insert(resource.to_owned(), task.abort_handle()) {
             before.abort();
         }
+    }
+
+    /// The resource is well: whatever exited is of no matter any more.
+    pub fn settle(&self, resource: &str) {
+        self.respawners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(resource);
+    }
+
+    /// Before a stop of a resource that lost a process: the script that would start it again (`mysqld_safe`) goes
+    /// first, with what it has started meanwhile. Otherwise the agent finds nothing to stop, says so, and a moment
+    /// later the service runs again. How many were killed.
+    pub fn kill_respawners(&self, resource: &str) -> usize {
+        let parents = self
+            .respawners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(resource);
+        let mut killed = 0;
+        for parent in parents.unwrap_or_default() {
+            let Some(pid) = parent.number().filter(|_| parent.is_alive()) else {
+                continue;
+            };
+            // Held still, so that it starts nothing between the look and the kill.
+            let _ = rustix::process::kill_process(pid, Signal::STOP);
+            let family = processes::descendants(&[parent.pid]);
+            for process in family.iter().map(|stat| stat.id).chain([parent]) {
+                if let Some(pid) = process.number() {
+                    // It may have ended by itself since.
+                    killed += usize::from(rustix::process::kill_process(pid, Signal::KILL).is_ok());
+                }
+            }
+        }
+        killed
     }
 
     /// Stops watching (the resource is being stopped: its processes may go).
@@ -151,7 +197,17 @@ async fn wait_until_reaped(process: ProcessId) {
 }
 
 /// Reports each exit at once, but a resource that lives on in spite of it ever more rarely.
-async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sender<String>) {
+async fn follow(
+    resource: String,
+    processes: Vec<ProcessId>,
+    report: mpsc::Sender<String>,
+    respawners: Respawners,
+) {
+    let parent_of = |process: &ProcessId| processes::stat(process.pid).map(|stat| stat.parent);
+    let mut parents: BTreeMap<ProcessId, Option<i32>> = processes
+        .iter()
+        .map(|process| (*process, parent_of(process)))
+        .collect();
     let mut living = processes.clone();
     let mut waits = JoinSet::new();
     let wait = |waits: &mut JoinSet<ProcessId>, process: ProcessId| {
@@ -169,6 +225,11 @@ async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sende
     while let Some(ended) = waits.join_next().await {
         let Ok(ended) = ended else { continue };
         living.retain(|process| *process != ended);
+        let parent = parents.remove(&ended).flatten();
+        if let Some(parent) = living.iter().find(|process| Some(process.pid) == parent) {
+            let mut all = respawners.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(resource.clone()).or_default().push(*parent);
+        }
         tokio::time::sleep_until(not_before).await;
         if report.send(resource.clone()).await.is_err() {
             return;
@@ -178,6 +239,7 @@ async fn follow(resource: String, processes: Vec<ProcessId>, report: mpsc::Sende
         for new in processes::descendants(&roots) {
             if living.len() < PROCESSES_MAX && !living.contains(&new.id) {
                 living.push(new.id);
+                parents.insert(new.id, Some(new.parent));
                 wait(&mut waits, new.id);
             }
         }

@@ -296,6 +296,7 @@ fn open_agents(options: &DaemonOptions) -> Result<quorate_agents::Runner, Daemon
     let surroundings = quorate_agents::Surroundings {
         tools: Some(options.paths.tools()),
         runs: options.paths.runs(),
+        socket: Some(options.paths.socket()),
         watched: options.paths.runs().with_file_name("watched"),
         supervisor: options.supervisor.clone(),
         ..quorate_agents::Surroundings::default()
