@@ -116,13 +116,11 @@ impl Contacts {
         now: Millis,
         detection_ms: u64,
         peer: &NodeName,
-        link: Link,
         nonce: u64,
         life: Life,
         outputs: &mut Vec<EngineOutput>,
     ) -> Option<Millis> {
         let contact = self.peers.get_mut(peer)?;
-        // A shell may lack the number of a link; the nonce names the probe well enough.
         let (number, sent) = contact
             .links
             .iter_mut()
@@ -134,7 +132,6 @@ impl Contacts {
                     .position(|(drawn, _)| *drawn == nonce)?;
                 link.outstanding.remove(at).map(|(_, sent)| (number, sent))
             })?;
-        let _ = link;
         if now.since(sent) >= detection_ms {
             return None;
         }

@@ -97,7 +97,7 @@ fn entries(node: &RawNode<MemoryLog>, message: &Message) -> Result<(), Unfit> {
     }
     let mut term = message.log_term;
     let mut expected = message.index;
-    for entry in message.entries.iter() {
+    for entry in &message.entries {
         expected = expected
             .checked_add(1)
             .ok_or(Unfit::Malformed("indexes overflow"))?;

@@ -163,6 +163,8 @@ pub enum MemberChange {
 
 /// What the engine reports or wants. Outputs of one step are in order.
 #[derive(Debug, Clone)]
+// They live for one step only; boxing the largest would cost more than it saves.
+#[allow(clippy::large_enum_variant)]
 pub enum EngineOutput {
     /// For the shell: only `Send`, `Persist`, `Peers`, `Log` and `Halt` are used.
     Effect(Effect),

@@ -128,13 +128,13 @@ impl Engine {
                     incarnation: frame.incarnation,
                     start: frame.start,
                 };
-                self.take_answer(from, link, id, life, &answer);
+                self.take_answer(from, id, life, &answer);
             }
             Body::Raft(message) => self.take_raft(from, id, &message),
             Body::Chunk(part) => self.take_part(from, id, part),
             Body::ChunkReceived(progress) => self.chunk_received(id, &progress),
             Body::Forward(forward) => {
-                self.take_forward(from, id, frame.incarnation.session, forward)
+                self.take_forward(from, id, frame.incarnation.session, forward);
             }
             Body::ForwardRefused(tag) => {
                 if self.proposals.remove(&tag).is_some() {
@@ -172,14 +172,13 @@ impl Engine {
         self.send(from, Some(link), Body::Answer(answer));
     }
 
-    fn take_answer(&mut self, from: &NodeName, link: Link, id: u64, life: Life, answer: &Answer) {
+    fn take_answer(&mut self, from: &NodeName, id: u64, life: Life, answer: &Answer) {
         let detection_ms = self.settings.detection_ms;
         let mut outputs = std::mem::take(&mut self.outputs);
         let sent = self.contacts.answered(
             self.now,
             detection_ms,
             from,
-            link,
             answer.nonce,
             life,
             &mut outputs,

@@ -608,7 +608,7 @@ impl Cluster {
         panic!("never committed: {}", self.describe());
     }
 
-    pub fn change(&mut self, change: MemberChange) {
+    pub fn change(&mut self, change: &MemberChange) {
         for _ in 0..20 {
             let leader = self.wait_leader();
             self.next_tag += 1;

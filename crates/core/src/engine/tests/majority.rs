@@ -188,7 +188,7 @@ fn chaos_keeps_the_logs_equal() {
 fn a_learner_becomes_a_voter() {
     let mut cluster = Cluster::started(1, 11);
     cluster.commit(&"n1".into(), b"before");
-    cluster.change(add("n2"));
+    cluster.change(&add("n2"));
     let identity = cluster.joiner(2);
     cluster.add_disk(&"n2".into(), identity);
     cluster.power_on(&"n2".into());
@@ -198,7 +198,7 @@ fn a_learner_becomes_a_voter() {
     cluster.converge();
     assert!(cluster.has_state(&"n2".into(), b"before"));
     assert!(cluster.node("n2").restores >= 2, "it came by a snapshot");
-    cluster.change(add("n3"));
+    cluster.change(&add("n3"));
     let identity = cluster.joiner(3);
     cluster.add_disk(&"n3".into(), identity);
     cluster.power_on(&"n3".into());
@@ -244,7 +244,7 @@ fn a_removed_node_is_told_and_stays_out() {
     let leader = cluster.wait_leader();
     let gone = names(3).into_iter().find(|name| *name != leader).unwrap();
     cluster.stop(&gone);
-    cluster.change(MemberChange::Remove { name: gone.clone() });
+    cluster.change(&MemberChange::Remove { name: gone.clone() });
     cluster.power_on(&gone);
     cluster.run(5_000);
     assert!(!cluster.nodes[&gone].blocked.is_empty());
@@ -298,7 +298,7 @@ fn a_wiped_node_is_refused_and_comes_back_under_a_new_number() {
     assert!(cluster.nodes[&wiped].state.is_empty());
     cluster.stop(&wiped);
     // Properly joined again.
-    cluster.change(MemberChange::AddLearner {
+    cluster.change(&MemberChange::AddLearner {
         name: wiped.clone(),
         addresses: vec!["a:1".into(), "b:1".into()],
         promote: true,
