@@ -26,7 +26,19 @@ pub struct Roster {
     pub pair: Option<Pair>,
     /// Removed voters that have not acknowledged their removal.
     #[n(3)]
-    pub departing: BTreeMap<u64, NodeName>,
+    pub departing: BTreeMap<u64, Departing>,
+}
+
+/// A removed voter that has not acknowledged its removal.
+#[derive(Debug, Clone, PartialEq, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+pub struct Departing {
+    /// Its name.
+    #[n(0)]
+    pub name: NodeName,
+    /// Where it is told.
+    #[n(1)]
+    pub addresses: Vec<String>,
 }
 
 /// One member.
@@ -169,7 +181,11 @@ impl Roster {
         };
         // Under an administrator's force the others are known to be off, and their lineage is turned away.
         if record.role == Role::Voter && change.certificate.is_none() {
-            self.departing.insert(change.raft_id, record.name);
+            let departing = Departing {
+                name: record.name,
+                addresses: record.addresses,
+            };
+            self.departing.insert(change.raft_id, departing);
         }
     }
 
@@ -185,7 +201,7 @@ impl Roster {
         record.incarnation = Some(started.incarnation);
         // A node that took its name over under a new number shows that the old disk is gone.
         let name = record.name.clone();
-        self.departing.retain(|_, departed| *departed != name);
+        self.departing.retain(|_, departed| departed.name != name);
     }
 
     /// A member's addresses changed.
@@ -215,6 +231,19 @@ impl Roster {
             .collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));
         members
+    }
+
+    /// For the links: removed voters that must still be told.
+    #[must_use]
+    pub fn departing_peers(&self) -> Vec<Peer> {
+        self.departing
+            .values()
+            .filter(|departing| self.by_name(&departing.name).is_none())
+            .map(|departing| Peer {
+                name: departing.name.clone(),
+                addresses: departing.addresses.clone(),
+            })
+            .collect()
     }
 
     /// For the links: everybody but `own`.

@@ -138,7 +138,7 @@ impl Transfers {
         &mut self,
         from: u64,
         own: u64,
-        part: Chunk,
+        part: &Chunk,
     ) -> Option<(ChunkReceived, Option<Message>)> {
         let total = usize::try_from(part.total).ok()?;
         let offset = usize::try_from(part.offset).ok()?;

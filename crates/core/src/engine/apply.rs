@@ -75,10 +75,12 @@ impl Engine {
             Record::Started(started) => {
                 self.roster.started(&started);
                 self.membership(index, None);
+                self.announce_peers();
             }
             Record::Pair(pair) => self.roster.pair = Some(pair),
             Record::Departed(id) => {
                 self.roster.departing.remove(&id);
+                self.announce_peers();
             }
             Record::Addresses(change) => {
                 self.roster.addresses(&change);

@@ -133,8 +133,8 @@ impl Engine {
             peers.retain(|peer: &Peer| peer.name != self.name);
         }
         self.contacts.set_peers(&peers, self.now);
-        // Removed voters stay reachable until they have acknowledged their removal: they learn of it by
-        // connecting to a member, for which no address of theirs is needed.
+        // Removed voters stay connected until they have acknowledged their removal, but are not probed.
+        peers.extend(self.roster.departing_peers());
         self.outputs
             .push(EngineOutput::Effect(Effect::Peers(peers)));
     }

@@ -33,7 +33,9 @@ impl Engine {
             .iter()
             .filter(|&(&id, record)| id != self.id && record.role != Role::Returning)
             .all(|(_, record)| self.contacts.support(&record.name, term).is_some());
-        if all_follow || crate::seeded::has(crate::seeded::Bug::NoSuccession) {
+        // A removed voter may still hold a lease of the leader before.
+        let nobody_else = all_follow && self.roster.departing.is_empty();
+        if nobody_else || crate::seeded::has(crate::seeded::Bug::NoSuccession) {
             return Some(self.now);
         }
         self.succession.dispatch_from(self.settings.watchdog_ms)
@@ -185,6 +187,13 @@ impl Engine {
         if crate::seeded::has(crate::seeded::Bug::AlwaysEligible) {
             return None;
         }
+        if !self.settings.pair_fencing {
+            return Some(
+                "no fence device can power the peer off and read back that it is off; configure one, or use `quorate \
+                 force` when the peer is confirmed off"
+                    .to_owned(),
+            );
+        }
         if self.consensus.has_configuration_above() {
             return Some("a change of the members is under way".to_owned());
         }
@@ -193,7 +202,7 @@ impl Engine {
                 .roster
                 .departing
                 .values()
-                .map(|name| name.0.as_str())
+                .map(|departing| departing.name.0.as_str())
                 .collect();
             return Some(format!(
                 "{} was removed and has not acknowledged it; fence it or confirm that it is off",
@@ -363,7 +372,7 @@ impl Engine {
             .roster
             .departing
             .iter()
-            .filter(|(_, departed)| *departed == name)
+            .filter(|(_, departed)| departed.name == *name)
             .map(|(&id, _)| id)
             .collect();
         for id in ids {

@@ -131,7 +131,7 @@ impl Engine {
                 self.take_answer(from, id, life, &answer);
             }
             Body::Raft(message) => self.take_raft(from, id, &message),
-            Body::Chunk(part) => self.take_part(from, id, part),
+            Body::Chunk(part) => self.take_part(from, id, &part),
             Body::ChunkReceived(progress) => self.chunk_received(id, &progress),
             Body::Forward(forward) => {
                 self.take_forward(from, id, frame.incarnation.session, forward);
@@ -233,7 +233,7 @@ impl Engine {
         (!self.consensus.has_configuration_above()).then_some(peer)
     }
 
-    fn take_part(&mut self, from: &NodeName, id: u64, part: Chunk) {
+    fn take_part(&mut self, from: &NodeName, id: u64, part: &Chunk) {
         let role = self.consensus.role();
         let is_third = self.pair_mode_peer().is_some_and(|peer| peer != id);
         if self.is_removed || self.start_batch.is_some() || is_third || part.term < role.term {

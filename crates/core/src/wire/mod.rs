@@ -6,6 +6,9 @@
 //! Decoders take bytes of a peer that was authenticated but is not trusted: they never panic, and every length
 //! is bounded.
 
+// The library's messages have private fields: they cannot be written as literals.
+#![allow(clippy::field_reassign_with_default)]
+
 pub mod entry;
 pub mod raft_message;
 #[cfg(test)]
