@@ -187,3 +187,13 @@ fn failed_fencing_blocks() {
         cluster.text()
     );
 }
+
+#[test]
+fn an_orderly_shutdown_of_a_pair() {
+    let mut cluster = Cluster::new(&["n1", "n2"], WIKI);
+    cluster.run(5_000);
+    let home = home(&cluster);
+    cluster.step(&home, Event::Shutdown);
+    cluster.run(20_000);
+    assert_eq!(cluster.active_on(other(&home)), ALL, "{}", cluster.text());
+}
