@@ -353,7 +353,9 @@ impl Controller {
             }
             return;
         }
-        if is_taken || (report.operation == "cancel" && is_expected) {
+        // A monitor that a replaced transition began has found all well: no news.
+        let is_quiet = is_expected && !report.action.is_empty() && report.interval_ms > 0;
+        if is_taken || is_quiet || (report.operation == "cancel" && is_expected) {
             return;
         }
         let why = if is_expected {
@@ -703,6 +705,7 @@ impl Controller {
         let trigger = self.dirty.take().unwrap_or_default();
         let cib = facts::cib(world.state, Quorum::Has, world.now.wall_ms);
         let plan = (self.scheduler)(&cib, &Self::options(world));
+        let plan = look_first(plan, world.state);
         self.anonymous = orders::anonymous(&world.state.configuration);
         let moves_end = world
             .state
@@ -1048,6 +1051,30 @@ fn is_undead(state: &ClusterState, name: &NodeName, incarnation: Incarnation) ->
             .is_some_and(|certificate| certificate.boot == incarnation.boot);
         is_certified || (node.incarnation.boot == incarnation.boot && !node.distrusted.is_empty())
     })
+}
+
+/// Where the history of something that may be running was forgotten, nothing is decided before it was
+/// looked at: a stop or start beside it would ignore what depends on it.
+fn look_first(mut plan: Plan, state: &ClusterState) -> Plan {
+    let is_blind = plan.actions.iter().any(|action| {
+        let node = action
+            .node
+            .as_deref()
+            .and_then(|n| facts::member_named(state, n));
+        let (Some(node), Some(resource)) = (node, &action.resource) else {
+            return false;
+        };
+        action.kind == ActionKind::Probe
+            && state.holders_of(&resource.id).any(|(name, _)| name == node)
+    });
+    if is_blind {
+        plan.actions
+            .retain(|action| action.kind == ActionKind::Probe);
+        for action in &mut plan.actions {
+            action.inputs.clear();
+        }
+    }
+    plan
 }
 
 /// What the log says of a result, in a few words.

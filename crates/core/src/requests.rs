@@ -249,8 +249,15 @@ impl Requests {
                 resource,
                 node,
                 who,
-            } => cleanup(world, resource, node, who)?,
-            Request::Reprobe { node, who } => cleanup(world, None, node, who)?,
+            } => {
+                let Some(proposal) = cleanup(world, resource, node, who)? else {
+                    out.answers
+                        .push((id, done("nothing has failed: there is nothing to clean up")));
+                    return Ok(None);
+                };
+                proposal
+            }
+            Request::Reprobe { node, who } => reprobe(world, node, who)?,
             Request::ConfirmFenced { node, who } => confirm(world, &node, who)?,
             Request::Token {
                 hash,
@@ -612,38 +619,73 @@ fn clear(
     ))
 }
 
+fn nodes_meant(world: &World<'_>, node: Option<NodeName>) -> Result<Vec<NodeName>, Box<Response>> {
+    match node {
+        Some(node) => Ok(vec![member(world, &node)?]),
+        None => Ok(world.state.nodes.keys().cloned().collect()),
+    }
+}
+
+/// Forgets what has failed (or what is named, failed or not), so that it is probed anew.
 fn cleanup(
     world: &World<'_>,
     resource: Option<String>,
     node: Option<NodeName>,
     who: String,
-) -> Result<(String, Entry), Box<Response>> {
-    let nodes: Vec<NodeName> = match node {
-        Some(node) => vec![member(world, &node)?],
-        None => world.state.nodes.keys().cloned().collect(),
+) -> Result<Option<(String, Entry)>, Box<Response>> {
+    let leaves = match &resource {
+        Some(resource) => {
+            known_resource(world, resource)?;
+            Some(crate::view::leaves(&world.state.configuration, resource))
+        }
+        None => None,
     };
     let mut what = Vec::new();
-    for node in nodes {
-        match &resource {
-            None => what.push((node, None)),
-            Some(resource) => {
-                known_resource(world, resource)?;
-                let status = world.state.node(&node);
-                let leaves = crate::view::leaves(&world.state.configuration, resource);
-                let known = status
-                    .into_iter()
-                    .flat_map(|status| status.resources.keys());
-                for id in known {
-                    let base = id.split(':').next().unwrap_or(id);
-                    if leaves.iter().any(|leaf| leaf == base) {
-                        what.push((node.clone(), Some(id.clone())));
-                    }
+    for node in nodes_meant(world, node)? {
+        let Some(status) = world.state.node(&node) else {
+            continue;
+        };
+        for (id, record) in &status.resources {
+            let base = id.split(':').next().unwrap_or(id);
+            let is_meant = match &leaves {
+                Some(leaves) => leaves.iter().any(|leaf| leaf == base),
+                None => {
+                    let failure = format!("{id}_last_failure_0");
+                    record.operations.contains_key(&failure) || has_failures(status, base)
                 }
+            };
+            if is_meant {
+                what.push((node.clone(), Some(id.clone())));
             }
         }
     }
+    if what.is_empty() {
+        return Ok(None);
+    }
     let wall_ms = world.now.wall_ms;
-    let text = "the history is forgotten and probed anew".to_owned();
+    let text = "the failures are forgotten; what failed is looked at anew".to_owned();
+    Ok(Some((text, Entry::Forget { what, who, wall_ms })))
+}
+
+fn has_failures(status: &crate::state::NodeStatus, id: &str) -> bool {
+    let prefix = format!("fail-count-{id}#");
+    status
+        .transient
+        .keys()
+        .any(|name| name.starts_with(&prefix))
+}
+
+fn reprobe(
+    world: &World<'_>,
+    node: Option<NodeName>,
+    who: String,
+) -> Result<(String, Entry), Box<Response>> {
+    let what = nodes_meant(world, node)?
+        .into_iter()
+        .map(|node| (node, None))
+        .collect();
+    let wall_ms = world.now.wall_ms;
+    let text = "the history is forgotten; everything is looked at anew".to_owned();
     Ok((text, Entry::Forget { what, who, wall_ms }))
 }
 

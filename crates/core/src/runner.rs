@@ -192,19 +192,31 @@ impl Runner {
         })
     }
 
-    /// Nothing runs, and nothing more can begin.
+    /// Nothing that must be awaited runs, and nothing more can begin.
     #[must_use]
     pub fn is_over(&self, now: Millis) -> bool {
+        if self.is_aborted_idle() {
+            return true;
+        }
         if self.running().next().is_some() {
             return false;
         }
         self.aborted.is_some() || (self.ready(now).is_empty() && self.held_until().is_none())
     }
 
+    /// Void, and only recurring monitors have not spoken yet: a monitor that hangs must not hold up what
+    /// comes next; it is the executor's, and its result is a report like any other.
+    fn is_aborted_idle(&self) -> bool {
+        self.aborted.is_some()
+            && self
+                .running()
+                .all(|id| self.action(id).kind == ActionKind::Monitor)
+    }
+
     /// Nothing runs: it may be replaced by another at any time.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.running().next().is_none()
+        self.is_aborted_idle() || self.running().next().is_none()
     }
 
     /// How many are done.
