@@ -1,6 +1,12 @@
 //! Whatever can be said in crm syntax comes back from XML and from our own printing as it was.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the environment chooses more cases"
+)]
+
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use quorate_model::crm::{differences, from_cib, parse, print};
 use quorate_model::diag::{Severity, has_errors};
 use quorate_model::lint::{Facts, check};
@@ -154,8 +160,27 @@ prop_compose! {
     }
 }
 
+/// The same cases in every run; `QUORATE_PROPERTY_SEED` and `PROPTEST_CASES` give others and more.
+fn config() -> ProptestConfig {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let cases = number("PROPTEST_CASES")
+        .and_then(|cases| u32::try_from(cases).ok())
+        .unwrap_or(48);
+    let seed = number("QUORATE_PROPERTY_SEED").unwrap_or(1);
+    ProptestConfig {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn crm_to_xml_to_crm_is_a_fixed_point(text in text()) {

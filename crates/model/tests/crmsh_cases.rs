@@ -139,7 +139,7 @@ impl Run<'_> {
                 // The case has changes that crmsh refuses; ours must refuse them too.
                 let expects_error = matches!(
                     rest,
-                    ["add", "p1"] | ["remove", "st" | "c1" | "nosuch"] | ["add", "c1" | "nosuch"]
+                    ["add", "p1" | "c1" | "nosuch"] | ["remove", "st" | "c1" | "nosuch"]
                 );
                 match document.change_group(group, change) {
                     Ok(_) if expects_error => self.take(line, Err("was accepted".to_owned())),

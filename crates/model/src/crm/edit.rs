@@ -205,19 +205,19 @@ impl Document {
                 .filter(|name| members.contains(name))
                 .collect();
             // Two members in one constraint mean the members themselves.
-            if let [name] = named.as_slice() {
-                if let Some(span) = self.spans().get(&statement.id, &format!("ref:{name}")) {
-                    notes.push(format!(
-                        "{} {} names {} instead of {name}",
-                        statement.verb.word(),
-                        statement.id,
-                        new.id
-                    ));
-                    fixes.push(Fix {
-                        span,
-                        replacement: new.id.clone(),
-                    });
-                }
+            if let [name] = named.as_slice()
+                && let Some(span) = self.spans().get(&statement.id, &format!("ref:{name}"))
+            {
+                notes.push(format!(
+                    "{} {} names {} instead of {name}",
+                    statement.verb.word(),
+                    statement.id,
+                    new.id
+                ));
+                fixes.push(Fix {
+                    span,
+                    replacement: new.id.clone(),
+                });
             }
         }
     }
@@ -314,7 +314,7 @@ impl Document {
                     }
                 }
                 Body::Constraint(constraint) => {
-                    self.unlink(other, constraint, name, heir.as_deref(), &mut fixes, notes)
+                    self.unlink(other, constraint, name, heir.as_deref(), &mut fixes, notes);
                 }
                 Body::Fencing(levels) => {
                     let users: Vec<_> = levels
@@ -698,7 +698,9 @@ fn without_member(constraint: &Constraint, name: &str) -> Option<Constraint> {
 
 /// Two resources need no sets: `a b` in one set of a colocation means that b goes with a.
 fn simplify(constraint: &mut Constraint) {
-    let two = |sets: &[ResourceSet]| -> Option<[(String, Option<String>, Option<String>); 2]> {
+    /// Name, role, action.
+    type Item = (String, Option<String>, Option<String>);
+    let two = |sets: &[ResourceSet]| -> Option<[Item; 2]> {
         let item = |set: &ResourceSet, at: usize| {
             (
                 set.members[at].clone(),
