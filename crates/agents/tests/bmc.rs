@@ -3,9 +3,11 @@
 mod common;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::Bench;
 use quorate_core::event::{AgentCall, AgentResult, Outcome};
@@ -25,7 +27,7 @@ impl Drop for Bmc {
 
 impl Bmc {
     /// `None`, loudly, where a package is missing.
-    fn start(bench: &Bench, chassis: &str, port: u16) -> Option<Self> {
+    fn start(bench: &Bench, chassis: &str) -> Option<Self> {
         for (path, package) in [
             ("/usr/bin/ipmi_sim", "openipmi"),
             ("/usr/bin/ipmitool", "ipmitool"),
@@ -37,6 +39,9 @@ impl Bmc {
                 return None;
             }
         }
+        let free = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("its number").port();
+        drop(free);
         let script = bench.path("chassis");
         fs::write(
             &script,
@@ -72,7 +77,24 @@ impl Bmc {
             .stderr(Stdio::null())
             .spawn()
             .expect("ipmi_sim");
+        wait_until_bound(port);
         Some(Self { child, port })
+    }
+}
+
+/// The controller says nothing when it is ready; the kernel's table of sockets does.
+fn wait_until_bound(port: u16) {
+    let began = Instant::now();
+    let address = format!(":{port:04X} ");
+    while !fs::read_to_string("/proc/net/udp")
+        .expect("/proc/net/udp")
+        .contains(&address)
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "ipmi_sim does not listen"
+        );
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -93,7 +115,7 @@ fn call(agent: &str, action: &str, parameters: Vec<(String, String)>) -> AgentCa
         action: action.into(),
         parameters,
         target: (action != "monitor").then(|| "n1".into()),
-        timeout_ms: 20_000,
+        timeout_ms: 60_000,
         ..AgentCall::default()
     }
 }
@@ -126,7 +148,7 @@ async fn run(
 #[tokio::test]
 async fn fence_ipmilan_powers_off_and_reads_back() {
     let bench = Bench::real("ipmilan");
-    let Some(bmc) = Bmc::start(&bench, HONEST, 6241) else {
+    let Some(bmc) = Bmc::start(&bench, HONEST) else {
         return;
     };
     let parameters = fence_ipmilan(&bmc, "secret");
@@ -161,7 +183,7 @@ async fn fence_ipmilan_powers_off_and_reads_back() {
 #[tokio::test]
 async fn external_ipmi_powers_off_and_the_state_is_read_from_the_controller() {
     let bench = Bench::real("extipmi");
-    let Some(bmc) = Bmc::start(&bench, HONEST, 6242) else {
+    let Some(bmc) = Bmc::start(&bench, HONEST) else {
         return;
     };
     // The plugin has no parameter for the port; its own for the tool's path stands in.
@@ -207,7 +229,7 @@ async fn external_ipmi_powers_off_and_the_state_is_read_from_the_controller() {
 #[tokio::test]
 async fn a_controller_that_lies_is_found_out() {
     let bench = Bench::real("liar");
-    let Some(bmc) = Bmc::start(&bench, LIAR, 6243) else {
+    let Some(bmc) = Bmc::start(&bench, LIAR) else {
         return;
     };
     let mut parameters = fence_ipmilan(&bmc, "secret");

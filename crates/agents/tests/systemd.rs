@@ -17,7 +17,8 @@ fn machine() -> Option<(PathBuf, Option<String>)> {
         let bus = format!("unix:path={}/run/dbus/system_bus_socket", root.display());
         return Some((root, Some(bus)));
     }
-    if std::path::Path::new("/run/systemd/system").is_dir() {
+    let is_there = |path: &str| std::path::Path::new(path).exists();
+    if is_there("/run/systemd/system") && is_there("/run/dbus/system_bus_socket") {
         return Some(("/".into(), None));
     }
     eprintln!(
