@@ -125,7 +125,10 @@ fn part(resource: &ResourceLine, picture: &Picture, plan: &Plan) -> Part {
         .collect();
     let first = placements.first();
     let scores = first.map(|p| p.scores.as_slice()).unwrap_or_default();
-    let allowed = |node: &str| scores.iter().any(|(name, score)| name == node && *score >= 0);
+    let runs_on = |node: &str| placements.iter().any(|p| p.next.as_deref() == Some(node));
+    let allowed = |node: &str| {
+        runs_on(node) || scores.iter().any(|(name, score)| name == node && *score >= 0)
+    };
     let others = picture
         .nodes
         .iter()
