@@ -100,3 +100,70 @@ pub async fn watch(paths: Paths, name: String, notice: CertificateNotice, hub: A
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::certificate::Facts;
+
+    fn node(days: i64, has_key: bool) -> (tempfile::TempDir, Paths) {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            state: dir.path().into(),
+            ..Paths::default()
+        };
+        let authority = Authority::create("c", clock::wall_s()).unwrap();
+        let (certificate, key) = authority.issue("n1", clock::wall_s(), days).unwrap();
+        std::fs::write(paths.ca_certificate(), authority.certificate_pem()).unwrap();
+        std::fs::write(paths.certificate(), certificate).unwrap();
+        std::fs::write(paths.key(), key).unwrap();
+        if has_key {
+            std::fs::write(paths.ca_key(), authority.key_pem()).unwrap();
+        }
+        (dir, paths)
+    }
+
+    fn validity_on_disk(paths: &Paths) -> Validity {
+        let pem = std::fs::read_to_string(paths.certificate()).unwrap();
+        Facts::of_pem(&pem).unwrap().validity(clock::wall_s())
+    }
+
+    #[test]
+    fn a_server_renews_in_time_and_a_witness_warns_in_time() {
+        let notice = CertificateNotice::default();
+        let (_dir, server) = node(30, true);
+        let identity = load(&server, "n1", &notice).unwrap();
+        assert!(matches!(validity_on_disk(&server), Validity::Good { .. }));
+        TlsConfigs::new(&identity).unwrap();
+        assert_eq!(notice.get(), None);
+
+        let (_dir, witness) = node(30, false);
+        load(&witness, "n1", &notice).unwrap();
+        assert!(matches!(
+            validity_on_disk(&witness),
+            Validity::Ending { .. }
+        ));
+        let (what, way_out) = notice.get().unwrap();
+        assert!(
+            what.contains("ends in") && way_out.contains("quorate join"),
+            "{what} {way_out}"
+        );
+    }
+
+    #[test]
+    fn anothers_a_damaged_and_a_missing_certificate_are_refused() {
+        let notice = CertificateNotice::default();
+        let (_dir, paths) = node(400, true);
+        let error = load(&paths, "n2", &notice).unwrap_err().to_string();
+        assert!(error.contains("`n1`") && error.contains("`n2`"), "{error}");
+        std::fs::write(paths.certificate(), "-----BEGIN CERTIFICATE-----\nAAAA\n").unwrap();
+        let error = load(&paths, "n1", &notice).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+        std::fs::remove_file(paths.certificate()).unwrap();
+        let error = load(&paths, "n1", &notice).unwrap_err().to_string();
+        assert!(
+            error.contains("missing") && error.contains("join again"),
+            "{error}"
+        );
+    }
+}

@@ -462,3 +462,152 @@ fn a_full_state_directory_stops_the_daemon_in_words_and_room_brings_it_back() {
         node.until("itself leading", |s| s["leader"] == "n1");
     }
 }
+
+/// A configuration of one resource that every host can run, or nothing where the agent is not installed.
+fn one_resource(root: &Path) -> Option<PathBuf> {
+    if !Path::new("/usr/lib/ocf/resource.d/heartbeat/Dummy").exists() {
+        eprintln!("SKIPPED: this test needs the package resource-agents");
+        return None;
+    }
+    let state = root.join("d1.state");
+    let text = format!(
+        "primitive d1 ocf:heartbeat:Dummy params state=\"{}\" op monitor interval=5s timeout=20s\n\
+         property stonith-enabled=false\n",
+        state.display()
+    );
+    let file = root.join("one.crm");
+    fs::write(&file, text).unwrap();
+    Some(file)
+}
+
+fn where_is(status: &Value, resource: &str) -> Option<String> {
+    let resources = status["resources"].as_array()?;
+    let active = resources.iter().find(|r| r["id"] == resource)?["active"].as_array()?;
+    match active.as_slice() {
+        [one] if one["role"] == "Started" && one["pending"].is_null() => {
+            one["node"].as_str().map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_killed_daemon_finds_its_resource_again_and_a_stopped_one_hands_it_over() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(file) = one_resource(root.path()) else {
+        return;
+    };
+    let mut nodes = three(root.path());
+    nodes[0].good(&["apply", file.to_str().unwrap(), "--yes"]);
+    let status = nodes[0].until("d1 started", |s| where_is(s, "d1").is_some());
+    let home = where_is(&status, "d1").unwrap();
+    let holder = nodes.iter().position(|n| n.name == home).unwrap();
+    let state = root.path().join("d1.state");
+    let begun = fs::metadata(&state).unwrap().modified().unwrap();
+
+    nodes[holder].kill();
+    nodes[holder].start();
+    let other = (holder + 1) % 3;
+    nodes[holder].sees_online(3);
+    nodes[other].sees_online(3);
+    let status = nodes[other].until("d1 started", |s| where_is(s, "d1").is_some());
+    assert_eq!(where_is(&status, "d1").unwrap(), home);
+    assert_eq!(
+        fs::metadata(&state).unwrap().modified().unwrap(),
+        begun,
+        "it was restarted"
+    );
+
+    nodes[holder].signal("-TERM");
+    assert_eq!(
+        nodes[holder].end().code(),
+        Some(0),
+        "{}",
+        nodes[holder].log()
+    );
+    nodes[other].until("d1 moved", |s| {
+        where_is(s, "d1").is_some_and(|node| node != home)
+    });
+    assert!(fs::metadata(&state).unwrap().modified().unwrap() > begun);
+
+    // The verbs, over the socket.
+    nodes[holder].start();
+    nodes[other].sees_online(3);
+    nodes[other].good(&["standby", &nodes[other].name]);
+    nodes[other].until("d1 away", |s| {
+        where_is(s, "d1").is_some_and(|n| n != nodes[other].name)
+    });
+    nodes[other].good(&["online", &nodes[other].name]);
+    let said = nodes[other].good(&["move", "d1", &nodes[other].name]);
+    assert!(said.contains("quorate clear d1"), "{said}");
+    nodes[other].until("d1 here", |s| {
+        where_is(s, "d1").is_some_and(|n| n == nodes[other].name)
+    });
+    nodes[other].good(&["clear", "d1"]);
+    assert!(
+        nodes[other]
+            .good(&["explain", "d1"])
+            .contains("d1 (ocf:heartbeat:Dummy): Started on")
+    );
+    assert!(nodes[other].good(&["history", "d1"]).contains("d1_start_0"));
+    assert!(
+        nodes[other]
+            .bad(&["explain", "nothing"])
+            .contains("there are: d1")
+    );
+}
+
+#[test]
+fn clocks_an_hour_apart_do_no_harm() {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    if !Path::new(library).exists() {
+        eprintln!("SKIPPED: this test needs the package libfaketime");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut first = Node::new(root.path(), "n1");
+    first.init();
+    first.start();
+    first.until("itself leading", |s| s["leader"] == "n1");
+    let mut kept = Vec::new();
+    for (name, offset) in [("n2", "+3601s"), ("n3", "-3601s")] {
+        let mut node = Node::new(root.path(), name);
+        let token = first.good(&["token", "create"]);
+        let joined = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["join", token.trim(), "--name", name])
+            .args([
+                "--address",
+                &node.addresses[0],
+                "--address",
+                &node.addresses[1],
+            ])
+            .env("QUORATE_CONFIG", node.root.join("etc"))
+            .env("QUORATE_STATE", node.root.join("var"))
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME", offset)
+            .output()
+            .unwrap();
+        assert!(
+            joined.status.success(),
+            "{}",
+            String::from_utf8_lossy(&joined.stderr)
+        );
+        let log = fs::File::create(node.root.join("log")).unwrap();
+        let daemon = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .arg("run")
+            .env("QUORATE_CONFIG", node.root.join("etc"))
+            .env("QUORATE_STATE", node.root.join("var"))
+            .env("QUORATE_RUN", node.root.join("run"))
+            .env("QUORATE_LOG_STDERR", "1")
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME", offset)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        node.daemon = Some(daemon);
+        kept.push(node);
+    }
+    first.sees_online(3);
+    drop(kept);
+}

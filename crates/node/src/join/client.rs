@@ -21,7 +21,7 @@ use crate::files::Paths;
 use crate::link::tls;
 use crate::local::frame;
 use crate::pki::authority::{self, PkiError};
-use crate::pki::token::{Token, TokenError};
+use crate::pki::token::Token;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// The cluster may have to elect a leader meanwhile.
@@ -49,9 +49,6 @@ pub enum JoinError {
     /// Certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// The token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
     /// Nobody answered.
     #[error("no node of the cluster answers: {0}")]
     Unreachable(String),
@@ -67,7 +64,6 @@ pub enum JoinError {
 
 /// Enters the cluster. Blocks until it is in or refused.
 pub async fn join(paths: &Paths, plan: &JoinPlan) -> Result<NodeConfig, JoinError> {
-    plan.token.check(clock::wall_s())?;
     let mut config = NodeConfig {
         name: plan.name.clone(),
         cluster: "unknown".into(),
@@ -95,6 +91,11 @@ pub async fn join(paths: &Paths, plan: &JoinPlan) -> Result<NodeConfig, JoinErro
     for address in &plan.token.addresses {
         match ask(address, &plan.token, &request).await {
             Ok(JoinReply::Refused { reason, help }) => {
+                // The cluster's clock decides; this host's may be wrong, and then it is worth a word.
+                let reason = match plan.token.check(clock::wall_s()) {
+                    Ok(()) => reason,
+                    Err(late) => format!("{reason} (by this host's clock, {late})"),
+                };
                 return Err(JoinError::Refused { reason, help });
             }
             Ok(JoinReply::Accepted {

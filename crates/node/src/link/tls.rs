@@ -23,7 +23,7 @@ pub enum TlsError {
     /// One is not there.
     #[error(
         "{0} is missing: this node cannot show who it is; restore it from a backup of the state directory, or wipe the \
-         directory and join again with a token made with `quorate token create --replace`"
+         directory and join again with a new token (`quorate remove` it on another node first)"
     )]
     Missing(String),
     /// Reading.
@@ -209,7 +209,7 @@ pub fn explain(error: &std::io::Error) -> String {
         rustls::Error::InvalidCertificate(problem) => match problem {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has expired (or this host's clock is wrong): start its daemon where the authority's \
-                 key is, or let it join again with a `--replace` token"
+                 key is, or remove it and let it join again"
                     .to_owned()
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {

@@ -174,6 +174,7 @@ fn why_not(node: &view::picture::NodeLine, scores: &[(String, i32)]) -> String {
     match scores.iter().find(|(name, _)| *name == node.name) {
         Some((_, score)) => format!("its score is {}", score_text(*score)),
         None if node.is_witness => "it is a witness, and no constraint names it".to_owned(),
+        None if scores.is_empty() => "another node was chosen".to_owned(),
         None => "a constraint or failures forbid it".to_owned(),
     }
 }
