@@ -304,12 +304,12 @@ impl Host {
             .collect()
     }
 
-    /// Number and start time of the process of that name inside the host: the same as long as it is the same one.
+    /// Number and start time of the first process of these names (divided by blanks) inside the host: the same as
+    /// long as it is the same one.
     #[must_use]
-    pub fn process(&self, name: &str) -> Option<String> {
-        let script =
-            "p=$(pidof -s \"$1\") && cut -d')' -f2 /proc/$p/stat | cut -d' ' -f21 && echo $p";
-        self.run(["sh", "-c", script, "process", name]).ok()
+    pub fn process(&self, names: &str) -> Option<String> {
+        let script = "p=$(pidof -s $1) && cut -d')' -f2 /proc/$p/stat | cut -d' ' -f21 && echo $p";
+        self.run(["sh", "-c", script, "process", names]).ok()
     }
 
     /// How its BMC behaves.

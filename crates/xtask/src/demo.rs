@@ -120,7 +120,7 @@ impl Demo {
         let configuration = demo::configuration(&servers, Fencing::ExternalIpmi);
         self.say("forming the cluster");
         if self.peer {
-            let peer = Peer::form(lab, self.detection_ms, &configuration)?;
+            let peer = Peer::form(lab, &SERVERS, self.detection_ms, &configuration)?;
             self.faults(lab, &peer)
         } else {
             let quorate = Quorate::form(lab, &SERVERS, self.detection_ms, &configuration)?;
@@ -158,7 +158,6 @@ pub enum Profile {
     /// Fast to build.
     Dev,
     /// Fast to run.
-    #[allow(dead_code, reason = "for the benchmark")]
     Release,
 }
 

@@ -1,5 +1,6 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
+mod bench;
 mod demo;
 mod install;
 mod package;
@@ -16,6 +17,8 @@ use clap::Parser;
 enum Task {
     /// A database that survives its machine: ten faults, one after the other.
     Demo(demo::Demo),
+    /// Measurements; no tests.
+    Bench(bench::Bench),
     /// All tests; installs what they need first (as root).
     Test,
     /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     }
     match Task::parse() {
         Task::Demo(demo) => demo.run(),
+        Task::Bench(bench) => bench.run(),
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),
         Task::Install { peer } => install(peer),

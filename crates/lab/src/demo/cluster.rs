@@ -18,6 +18,44 @@ pub struct Milestone {
     pub at_s: f64,
 }
 
+/// One agent's call as the manager recorded it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The resource.
+    pub resource: String,
+    /// `start`, `stop`, `monitor` ...
+    pub action: String,
+    /// Seconds it took.
+    pub took_s: f64,
+}
+
+/// The last call of each kind in a status (`cibadmin --query`), of those that ended after the time given.
+pub(crate) fn calls(xml: &str, since_s: f64) -> Vec<Call> {
+    let mut found = Vec::new();
+    let mut resource = String::new();
+    for line in xml.replace("><", ">\n<").lines() {
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(&format!(" {name}=\""))?;
+            Some(rest.split('"').next()?.to_owned())
+        };
+        let line = line.trim_start();
+        if line.starts_with("<lrm_resource ") {
+            resource = field("id").unwrap_or_default();
+        } else if line.starts_with("<lrm_rsc_op ") {
+            let number = |name: &str| field(name).and_then(|value| value.parse::<f64>().ok());
+            // The record has whole seconds.
+            if number("last-rc-change").is_some_and(|at| at >= since_s.floor()) {
+                found.push(Call {
+                    resource: resource.clone(),
+                    action: field("operation").unwrap_or_default(),
+                    took_s: number("exec-time").unwrap_or(0.0) / 1000.0,
+                });
+            }
+        }
+    }
+    found
+}
+
 /// A cluster manager on the hosts of a lab.
 pub trait Cluster: Sync {
     /// Its name in reports.
@@ -38,6 +76,10 @@ pub trait Cluster: Sync {
     fn kill_daemon(&self, host: &Host) -> Result<(), LabError>;
     /// What the manager recorded since then (Unix seconds).
     fn milestones(&self, since_s: f64) -> Vec<Milestone>;
+    /// Agents' calls that ended after the time given (Unix seconds): the last of each kind.
+    fn calls_since(&self, since_s: f64) -> Vec<Call>;
+    /// Names of the processes that the manager itself consists of.
+    fn daemons(&self) -> Vec<&'static str>;
     /// Whether a survivor shows the host as lost and not yet fenced.
     fn shows_unclean(&self, host: &Host) -> bool;
 }
@@ -290,6 +332,19 @@ impl Cluster for Quorate<'_> {
             .collect()
     }
 
+    fn calls_since(&self, since_s: f64) -> Vec<Call> {
+        let hosts = self.lab.hosts().iter().filter(|host| host.init().is_some());
+        hosts
+            .filter_map(|host| host.run(["quorate", "tool", "cibadmin", "--query"]).ok())
+            .next()
+            .map(|xml| calls(&xml, since_s))
+            .unwrap_or_default()
+    }
+
+    fn daemons(&self) -> Vec<&'static str> {
+        vec!["quorate"]
+    }
+
     fn shows_unclean(&self, host: &Host) -> bool {
         self.lab
             .hosts()
@@ -300,5 +355,31 @@ impl Cluster for Quorate<'_> {
                 text.lines()
                     .any(|line| line.contains(host.name()) && line.contains("UNCLEAN (offline)"))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_read_from_a_status() {
+        let xml = r#"<lrm_resource id="db" type="mysql"><lrm_rsc_op id="db_last_0" operation="start" last-rc-change="1000" exec-time="2500"/>
+            <lrm_rsc_op id="db_monitor_20000" operation="monitor" last-rc-change="900" exec-time="30"/></lrm_resource>"#;
+        let found = calls(xml, 999.5);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].resource.as_str(), found[0].action.as_str()),
+            ("db", "start")
+        );
+        assert!((found[0].took_s - 2.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn milestones_are_read_from_the_history() {
+        let found = milestone("fenced after 1.250 s", 10.0).unwrap();
+        assert_eq!(found.name, "fenced");
+        assert!((found.at_s - 11.25).abs() < 1e-9);
+        assert_eq!(milestone("nothing of the kind", 0.0), None);
     }
 }

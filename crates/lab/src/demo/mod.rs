@@ -8,7 +8,7 @@ mod report;
 mod scenario;
 mod watch;
 
-pub use cluster::{Cluster, Milestone, Quorate};
+pub use cluster::{Call, Cluster, Milestone, Quorate};
 pub use configuration::{Fencing, configuration};
 pub use fault::Fault;
 pub use peer::Peer;

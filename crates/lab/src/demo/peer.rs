@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::demo::cluster::{Cluster, Milestone};
+use crate::demo::cluster::{Call, Cluster, Milestone, calls};
 use crate::error::LabError;
 use crate::host::Host;
 use crate::lab::Lab;
@@ -12,12 +12,24 @@ use crate::layout::Link;
 #[derive(Debug)]
 pub struct Peer<'a> {
     lab: &'a Lab,
+    servers: Vec<&'a Host>,
 }
 
 impl<'a> Peer<'a> {
-    /// Makes a cluster of the lab's hosts (two) with the given time until a token counts as lost.
-    pub fn form(lab: &'a Lab, token_ms: u64, configuration: &str) -> Result<Self, LabError> {
-        let peer = Self { lab };
+    /// Makes a cluster of the lab's hosts with the given time until a token counts as lost.
+    pub fn form(
+        lab: &'a Lab,
+        servers: &[&str],
+        token_ms: u64,
+        configuration: &str,
+    ) -> Result<Self, LabError> {
+        let peer = Self {
+            lab,
+            servers: servers
+                .iter()
+                .map(|name| lab.host(name))
+                .collect::<Result<_, _>>()?,
+        };
         let mut nodes = String::new();
         for host in lab.hosts() {
             nodes += &format!(
@@ -28,9 +40,14 @@ impl<'a> Peer<'a> {
                 host.address(Link::Link2),
             );
         }
+        let two_node = if lab.hosts().len() == 2 {
+            "  two_node: 1\n"
+        } else {
+            ""
+        };
         let corosync = format!(
             "totem {{\n  version: 2\n  cluster_name: wiki\n  transport: knet\n  crypto_cipher: none\n  crypto_hash: none\n  \
-             token: {token_ms}\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n  provider: corosync_votequorum\n  two_node: 1\n}}\n\
+             token: {token_ms}\n}}\nnodelist {{\n{nodes}}}\nquorum {{\n  provider: corosync_votequorum\n{two_node}}}\n\
              logging {{\n  to_syslog: yes\n  to_stderr: no\n}}\n"
         );
         for host in lab.hosts() {
@@ -51,13 +68,23 @@ impl<'a> Peer<'a> {
             host.run(["systemctl", "start", "--no-block", "corosync", "pacemaker"])?;
         }
         peer.wait_members()?;
-        let first = &lab.hosts()[0];
+        // Its third voter must run nothing.
+        let mut configuration = configuration.to_owned();
+        for host in lab
+            .hosts()
+            .iter()
+            .filter(|host| !servers.contains(&host.name()))
+        {
+            let name = host.name();
+            configuration += &format!("location no-db-{name} fs-ip-mysql-g -inf: {name}\n");
+        }
+        let first = peer.servers[0];
         first.run([
             "sh",
             "-c",
             "printf %s \"$1\" >/root/wiki.crm; crm --force configure load update /root/wiki.crm",
             "load",
-            configuration,
+            &configuration,
         ])?;
         Ok(peer)
     }
@@ -103,7 +130,7 @@ impl Cluster for Peer<'_> {
     }
 
     fn servers(&self) -> Vec<&Host> {
-        self.lab.hosts().iter().collect()
+        self.servers.clone()
     }
 
     fn hosts(&self) -> &[Host] {
@@ -153,6 +180,26 @@ impl Cluster for Peer<'_> {
 
     fn milestones(&self, _since_s: f64) -> Vec<Milestone> {
         Vec::new()
+    }
+
+    fn calls_since(&self, since_s: f64) -> Vec<Call> {
+        self.live()
+            .and_then(|host| host.run(["cibadmin", "--query"]).ok())
+            .map(|xml| calls(&xml, since_s))
+            .unwrap_or_default()
+    }
+
+    fn daemons(&self) -> Vec<&'static str> {
+        vec![
+            "corosync",
+            "pacemakerd",
+            "pacemaker-based",
+            "pacemaker-fenced",
+            "pacemaker-execd",
+            "pacemaker-attrd",
+            "pacemaker-schedulerd",
+            "pacemaker-controld",
+        ]
     }
 
     fn shows_unclean(&self, host: &Host) -> bool {

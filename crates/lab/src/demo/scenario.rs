@@ -17,6 +17,8 @@ const OUTAGE_MAX: Duration = Duration::from_secs(90);
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 /// After this long without an effect, a fault that must have none is over.
 const QUIET: Duration = Duration::from_secs(5);
+/// Names of the database's process.
+const DATABASE: &str = "mariadbd mysqld";
 /// Gaps up to this length are the client's and the disk's own rhythm.
 const GAP_MAX: Duration = Duration::from_millis(700);
 
@@ -50,6 +52,8 @@ pub struct FaultResult {
     pub active_before: String,
     /// Who serves now.
     pub active_after: String,
+    /// Seconds that the agents' own start and stop calls took after the fault, one after the other.
+    pub agents_s: Option<f64>,
     /// Hosts whose BMC was told to switch off or reset by the cluster.
     pub fenced: Vec<String>,
     /// What is not as it must be; empty when the fault was survived.
@@ -141,7 +145,7 @@ impl<'a> Scenario<'a> {
             .copied()
             .find(|host| host.name() != active.name())
             .unwrap_or(active);
-        let process = active.process("mariadbd");
+        let process = active.process(DATABASE);
         progress(&format!("{} serves; now: {}", active.name(), fault.title()));
         let mark = Mark::now();
         let unclean = self.inject_and_watch(fault, active, passive)?;
@@ -156,6 +160,7 @@ impl<'a> Scenario<'a> {
             phases: Phases::default(),
             active_before: active.name().to_owned(),
             active_after: String::new(),
+            agents_s: None,
             fenced: self.fenced(mark),
             problems: Vec::new(),
         };
@@ -184,9 +189,10 @@ impl<'a> Scenario<'a> {
             .unwrap_or_default();
         result.lost_rows = self.client.lost_rows()?.len();
         let gap = outage.filter(|outage| outage.length() > GAP_MAX);
+        result.agents_s = self.agents_time(mark);
         result.phases = self.phases(mark, gap.map(|gap| seconds(gap.first_success)));
         self.judge(fault, mark, &mut result);
-        if fault.expectation() == Expectation::Stays && active.process("mariadbd") != process {
+        if fault.expectation() == Expectation::Stays && active.process(DATABASE) != process {
             result
                 .problems
                 .push("the database was restarted".to_owned());
@@ -197,6 +203,34 @@ impl<'a> Scenario<'a> {
                 .push("no survivor showed the lost host as UNCLEAN (offline)".to_owned());
         }
         Ok(result)
+    }
+
+    /// Seconds from switching both servers on, after both were off, to the client's first success.
+    pub fn cold_start(&self) -> Result<f64, LabError> {
+        self.settle()?;
+        let servers = self.cluster.servers();
+        for server in &servers {
+            server.power_off()?;
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        let mark = Mark::now();
+        for server in &servers {
+            server.power_on()?;
+        }
+        if !self.client.wait_success(mark.mono, OUTAGE_MAX) {
+            return Err(LabError::Client {
+                what: format!(
+                    "was not served within {} s of a cold start: {}",
+                    OUTAGE_MAX.as_secs(),
+                    self.client.last_error()
+                ),
+            });
+        }
+        let first = self
+            .client
+            .longest_outage(mark.mono)
+            .map_or_else(Instant::now, |outage| outage.first_success);
+        Ok(first.saturating_duration_since(mark.mono).as_secs_f64())
     }
 
     /// Does it; for a partition also looks how the survivors show it before the fencing is through.
@@ -258,7 +292,7 @@ impl<'a> Scenario<'a> {
             Fault::ProcessDeath => {
                 elsewhere()
                     || active
-                        .process("mariadbd")
+                        .process(DATABASE)
                         .is_some_and(|now| Some(now.as_str()) != process)
             }
             Fault::BothReset => self
@@ -327,6 +361,18 @@ impl<'a> Scenario<'a> {
             started_s: serving_s.and(recorded("started", true)).or(serving_s),
             serving_s,
         }
+    }
+
+    /// What the agents of the database's group needed themselves, from the cluster's own records.
+    fn agents_time(&self, mark: Mark) -> Option<f64> {
+        let calls = self.cluster.calls_since(mark.wall_s);
+        let total: f64 = calls
+            .iter()
+            .filter(|call| ["start", "stop"].contains(&call.action.as_str()))
+            .filter(|call| !call.resource.starts_with("ipmilan"))
+            .map(|call| call.took_s)
+            .sum();
+        (!calls.is_empty()).then_some(total)
     }
 
     fn judge(&self, fault: Fault, mark: Mark, result: &mut FaultResult) {

@@ -1,0 +1,403 @@
+//! `cargo xtask bench failover`: how long the database is away, in numbers that can be compared.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use quorate_lab::demo::{
+    self, Cluster, Fault, FaultResult, Fencing, Peer, Quorate, SERVERS, Scenario, WITNESS,
+};
+use quorate_lab::{Host, Lab, LabError, LabOptions, database};
+use serde_json::{Value, json};
+
+use crate::demo::{Profile, build, describe};
+use crate::install;
+
+/// Measurements; no tests.
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Outages of the demo's database under five faults.
+    Failover(Failover),
+}
+
+/// Outages of the demo's database.
+#[derive(Debug, Args)]
+struct Failover {
+    /// In turns with Pacemaker and Corosync on the same hosts, with the same agents and detection time.
+    #[arg(long)]
+    peer: bool,
+    /// Print JSON; progress goes to standard error.
+    #[arg(long)]
+    json: bool,
+    /// How often each fault is measured.
+    #[arg(long, default_value_t = 10)]
+    runs: usize,
+    /// Milliseconds without an answer after which a node counts as lost, for both.
+    #[arg(long, default_value_t = 1000)]
+    detection_ms: u64,
+    /// Two servers without a third voter, for both.
+    #[arg(long)]
+    two_node: bool,
+}
+
+/// What is measured, in order.
+const SCENARIOS: [&str; 5] = [
+    "power-loss",
+    "frozen-host",
+    "process-death",
+    "standby",
+    "cold-start",
+];
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Quorate,
+    Peer,
+}
+
+/// One measured outage with its parts, seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    outage: f64,
+    detection: Option<f64>,
+    fencing: Option<f64>,
+    agents: Option<f64>,
+}
+
+impl Sample {
+    fn of(result: &FaultResult) -> Self {
+        let phases = result.phases;
+        Self {
+            outage: result.outage_s,
+            detection: phases.detected_s,
+            fencing: phases
+                .fenced_s
+                .zip(phases.detected_s)
+                .map(|(fenced, detected)| fenced - detected),
+            agents: result.agents_s,
+        }
+    }
+
+    /// What is neither detection, nor fencing, nor an agent's own time.
+    fn rest(self) -> Option<f64> {
+        let known = self.detection? + self.fencing.unwrap_or(0.0) + self.agents?;
+        Some((self.outage - known).max(0.0))
+    }
+}
+
+/// All samples of one cluster manager, by scenario.
+#[derive(Debug, Default)]
+struct Samples([Vec<Sample>; SCENARIOS.len()]);
+
+/// What the manager itself costs on one host.
+#[derive(Debug, Clone, Copy, Default)]
+struct Footprint {
+    processes: usize,
+    resident_mib: f64,
+    proportional_mib: f64,
+    cpu_percent: f64,
+}
+
+impl Bench {
+    /// Runs it.
+    pub fn run(&self) -> ExitCode {
+        let What::Failover(failover) = &self.what;
+        match failover.measure() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Failover {
+    fn measure(&self) -> Result<(), String> {
+        let mut packages = install::PACKAGES.to_vec();
+        if self.peer {
+            packages.extend(install::PEER_PACKAGES);
+        }
+        install::ensure(&packages)?;
+        let program = build(Profile::Release)?;
+        let who: &[Who] = if self.peer {
+            &[Who::Quorate, Who::Peer]
+        } else {
+            &[Who::Quorate]
+        };
+        let mut samples = [Samples::default(), Samples::default()];
+        let mut footprints = [Footprint::default(); 2];
+        for round in 1..=self.runs {
+            for &who in who {
+                eprintln!("round {round} of {}: {}", self.runs, name(who));
+                let footprint = self
+                    .round(who, &program, &mut samples[who as usize])
+                    .map_err(describe)?;
+                footprints[who as usize] = footprint;
+            }
+        }
+        if self.json {
+            println!("{}", self.to_json(&samples, &footprints));
+        } else {
+            self.print(&samples, &footprints);
+        }
+        Ok(())
+    }
+
+    /// A fresh lab, a cluster, every fault once.
+    fn round(
+        &self,
+        who: Who,
+        program: &Path,
+        samples: &mut Samples,
+    ) -> Result<Footprint, LabError> {
+        let mut hosts = SERVERS.to_vec();
+        if !self.two_node {
+            hosts.push(WITNESS);
+        }
+        let mut options = LabOptions::new("bench", &hosts);
+        options.install = vec![("/usr/sbin/quorate".into(), program.to_owned())];
+        let lab = Lab::up(&options)?;
+        let servers: Vec<&Host> = SERVERS
+            .iter()
+            .map(|name| lab.host(name))
+            .collect::<Result<_, _>>()?;
+        database::prepare(&servers)?;
+        let configuration = demo::configuration(&servers, Fencing::FenceIpmilan);
+        match who {
+            Who::Quorate => {
+                let cluster = Quorate::form(&lab, &SERVERS, self.detection_ms, &configuration)?;
+                run_scenarios(&lab, &cluster, samples)
+            }
+            Who::Peer => {
+                let cluster = Peer::form(&lab, &SERVERS, self.detection_ms, &configuration)?;
+                run_scenarios(&lab, &cluster, samples)
+            }
+        }
+    }
+
+    fn to_json(&self, samples: &[Samples; 2], footprints: &[Footprint; 2]) -> Value {
+        let scenarios: Vec<Value> = SCENARIOS
+            .iter()
+            .enumerate()
+            .map(|(n, scenario)| {
+                let ours = &samples[0].0[n];
+                let mut value = json!({ "name": scenario, "quorate": statistics(ours) });
+                if self.peer {
+                    let peers = &samples[1].0[n];
+                    value["peer"] = statistics(peers);
+                    value["ratio"] = json!(ratio(ours, peers));
+                }
+                value
+            })
+            .collect();
+        let mut footprint = json!({ "quorate": footprints[0].json() });
+        if self.peer {
+            footprint["peer"] = footprints[1].json();
+        }
+        json!({ "scenarios": scenarios, "footprint": footprint })
+    }
+
+    fn print(&self, samples: &[Samples; 2], footprints: &[Footprint; 2]) {
+        println!(
+            "{:<14} {:<8} {:>7} {:>7} {:>7}   {:>9} {:>8} {:>7} {:>7}",
+            "scenario", "", "min s", "median", "max", "detection", "fencing", "agents", "rest"
+        );
+        for (n, scenario) in SCENARIOS.iter().enumerate() {
+            for who in [Who::Quorate, Who::Peer] {
+                let list = &samples[who as usize].0[n];
+                if !list.is_empty() {
+                    println!("{scenario:<14} {:<8} {}", name(who), columns(list));
+                }
+            }
+            if self.peer {
+                match ratio(&samples[0].0[n], &samples[1].0[n]) {
+                    Some(ratio) => println!("{:<14} {:<8} {ratio:>15.2}", "", "ratio"),
+                    None => println!("{:<14} {:<8} {:>15}", "", "ratio", "-"),
+                }
+            }
+        }
+        for who in [Who::Quorate, Who::Peer] {
+            let footprint = footprints[who as usize];
+            if footprint.processes > 0 {
+                println!(
+                    "{}: {} processes, {:.1} MiB resident, {:.1} MiB proportional, {:.2} % of a core at rest",
+                    name(who),
+                    footprint.processes,
+                    footprint.resident_mib,
+                    footprint.proportional_mib,
+                    footprint.cpu_percent
+                );
+            }
+        }
+    }
+}
+
+fn name(who: Who) -> &'static str {
+    match who {
+        Who::Quorate => "quorate",
+        Who::Peer => "peer",
+    }
+}
+
+fn run_scenarios(
+    lab: &Lab,
+    cluster: &dyn Cluster,
+    samples: &mut Samples,
+) -> Result<Footprint, LabError> {
+    let scenario = Scenario::start(lab, cluster)?;
+    scenario.settle()?;
+    let footprint = footprint(cluster);
+    for (n, name) in SCENARIOS.iter().enumerate() {
+        let sample = match Fault::parse(name) {
+            Some(fault) => {
+                let result = scenario.run(fault, &mut |_| ())?;
+                for problem in &result.problems {
+                    eprintln!("  {name}: PROBLEM: {problem}");
+                }
+                Sample::of(&result)
+            }
+            None => Sample {
+                outage: scenario.cold_start()?,
+                ..Sample::default()
+            },
+        };
+        eprintln!("  {name}: {:.2} s", sample.outage);
+        samples.0[n].push(sample);
+    }
+    Ok(footprint)
+}
+
+/// Memory and processor time of the manager's own processes on the first server, over ten seconds at rest.
+fn footprint(cluster: &dyn Cluster) -> Footprint {
+    let host = cluster.servers()[0];
+    let names = cluster.daemons().join("|");
+    // A process's own agents and shells have other names; comm is cut at 15 characters.
+    let script = "for p in /proc/[0-9]*; do n=$(basename \"$(readlink $p/exe)\" 2>/dev/null); \
+                  echo \"$n\" | grep -qxE \"$1\" || continue; \
+                  grep -q agent-supervise $p/cmdline 2>/dev/null && continue; \
+                  echo $(awk '/^Rss:/{r=$2} /^Pss:/{s=$2} END{print r, s}' $p/smaps_rollup) \
+                  $(cut -d')' -f2 $p/stat | awk '{print $12+$13}'); done";
+    let read = || -> Vec<[f64; 3]> {
+        let text = host
+            .run(["sh", "-c", script, "footprint", &names])
+            .unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let mut words = line.split_whitespace().map(str::parse::<f64>);
+                Some([
+                    words.next()?.ok()?,
+                    words.next()?.ok()?,
+                    words.next()?.ok()?,
+                ])
+            })
+            .collect()
+    };
+    let ticks = |list: &[[f64; 3]]| list.iter().map(|line| line[2]).sum::<f64>();
+    let before = read();
+    let begun = Instant::now();
+    std::thread::sleep(Duration::from_secs(10));
+    let after = read();
+    // Linux counts in hundredths of a second.
+    let cpu_percent = (ticks(&after) - ticks(&before)).max(0.0) / begun.elapsed().as_secs_f64();
+    Footprint {
+        processes: after.len(),
+        resident_mib: after.iter().map(|line| line[0]).sum::<f64>() / 1024.0,
+        proportional_mib: after.iter().map(|line| line[1]).sum::<f64>() / 1024.0,
+        cpu_percent,
+    }
+}
+
+impl Footprint {
+    fn json(self) -> Value {
+        json!({
+            "processes": self.processes,
+            "resident_mib": self.resident_mib,
+            "proportional_mib": self.proportional_mib,
+            "cpu_percent": self.cpu_percent,
+        })
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    match numbers.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(numbers[middle]),
+        _ => Some(f64::midpoint(numbers[middle - 1], numbers[middle])),
+    }
+}
+
+fn outages(samples: &[Sample]) -> Vec<f64> {
+    samples.iter().map(|sample| sample.outage).collect()
+}
+
+fn part(samples: &[Sample], of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+    median(samples.iter().filter_map(of).collect())
+}
+
+fn ratio(ours: &[Sample], peers: &[Sample]) -> Option<f64> {
+    Some(median(outages(ours))? / median(outages(peers))?)
+}
+
+fn statistics(samples: &[Sample]) -> Value {
+    let numbers = outages(samples);
+    let least = numbers.iter().copied().reduce(f64::min);
+    let most = numbers.iter().copied().reduce(f64::max);
+    json!({
+        "min_s": least,
+        "median_s": median(numbers),
+        "max_s": most,
+        "detection_s": part(samples, |s| s.detection),
+        "fencing_s": part(samples, |s| s.fencing),
+        "agents_s": part(samples, |s| s.agents),
+        "rest_s": part(samples, |s| s.rest()),
+    })
+}
+
+fn columns(samples: &[Sample]) -> String {
+    let numbers = outages(samples);
+    let least = numbers.iter().copied().reduce(f64::min).unwrap_or(0.0);
+    let most = numbers.iter().copied().reduce(f64::max).unwrap_or(0.0);
+    let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
+    format!(
+        "{least:>7.2} {:>7.2} {most:>7.2}   {:>9} {:>8} {:>7} {:>7}",
+        median(numbers).unwrap_or(0.0),
+        show(part(samples, |s| s.detection)),
+        show(part(samples, |s| s.fencing)),
+        show(part(samples, |s| s.agents)),
+        show(part(samples, |s| s.rest())),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn the_rest_is_what_nobody_else_used() {
+        let sample = Sample {
+            outage: 4.0,
+            detection: Some(1.0),
+            fencing: Some(0.5),
+            agents: Some(2.4),
+        };
+        assert!((sample.rest().unwrap() - 0.1).abs() < 1e-9);
+    }
+}
