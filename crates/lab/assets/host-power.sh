@@ -123,7 +123,12 @@ boot() {
 		mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/disk/upper,workdir=$dir/disk/work" "$dir/root" || exit 1
 		# Its own path to the shared image, so that its device can be told from the other hosts'.
 		shared=$(losetup --find --show "$SHARED") || exit 1
-		unshare --net "$self" "$host" live "$shared"
+		# A device node of the host's own, not a bind mount: the Filesystem agent unmounts whatever is mounted
+		# from its device or on it.
+		mkdir -p "$dir/root/etc/tmpfiles.d"
+		echo "b /dev/shared 0660 root disk - $(cat "/sys/block/${shared#/dev/}/dev")" \
+			>"$dir/root/etc/tmpfiles.d/quorate-lab.conf"
+		unshare --net "$self" "$host" live
 		code=$?
 		log "the host ended with $code"
 		rm -f "$dir/init.pid"
@@ -143,8 +148,7 @@ live() {
 	for port in $PORTS; do [ ! -e "$dir/pulled.$port" ] || ip -n "$NETNS" link set "$port" down; done
 	systemd-nspawn --quiet --boot --directory="$dir/root" --machine="$HOSTNAME" --hostname="$HOSTNAME" \
 		--uuid="$MACHINE_ID" --register=no --keep-unit --console=pipe --network-namespace-path=/proc/self/ns/net \
-		--resolv-conf=off --timezone=off --link-journal=no --capability=CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_RESOURCE \
-		--bind="$1:/dev/shared" &
+		--resolv-conf=off --timezone=off --link-journal=no --capability=CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_RESOURCE &
 	nspawn=$!
 	# The host's init is the child of nspawn that is number 1 in its own process namespace.
 	while [ -d /proc/$nspawn ] && [ ! -s "$dir/init.pid" ]; do
@@ -193,7 +197,7 @@ change() {
 
 case $what in
 boot) boot ;;
-live) live "$1" ;;
+live) live ;;
 get) log "get $*"; for key; do get "$key"; done ;;
 check) ;;
 set)
