@@ -110,16 +110,15 @@ impl Contacts {
         self.next_probe
     }
 
-    /// An answer came. Gives the time at which its probe was sent, if it counts.
-    pub fn answered(
+    /// Whether this nonce was sent to the peer lately and not answered yet: only then is an answer contact, and
+    /// not something that was on its way for long. Gives the link's number and the send time.
+    pub fn take_nonce(
         &mut self,
         now: Millis,
         detection_ms: u64,
         peer: &NodeName,
         nonce: u64,
-        life: Life,
-        outputs: &mut Vec<EngineOutput>,
-    ) -> Option<Millis> {
+    ) -> Option<(usize, Millis)> {
         let contact = self.peers.get_mut(peer)?;
         let (number, sent) = contact
             .links
@@ -132,9 +131,21 @@ impl Contacts {
                     .position(|(drawn, _)| *drawn == nonce)?;
                 link.outstanding.remove(at).map(|(_, sent)| (number, sent))
             })?;
-        if now.since(sent) >= detection_ms {
-            return None;
-        }
+        (now.since(sent) < detection_ms).then_some((number, sent))
+    }
+
+    /// An answer came. Gives the time at which its probe was sent, if it counts.
+    pub fn answered(
+        &mut self,
+        now: Millis,
+        detection_ms: u64,
+        peer: &NodeName,
+        nonce: u64,
+        life: Life,
+        outputs: &mut Vec<EngineOutput>,
+    ) -> Option<Millis> {
+        let (number, sent) = self.take_nonce(now, detection_ms, peer, nonce)?;
+        let contact = self.peers.get_mut(peer)?;
         let link = &mut contact.links[number];
         link.last_answer = Some(now);
         if !link.is_up {

@@ -55,18 +55,29 @@ impl Engine {
                         .insert(from.clone(), (Refusal::OtherLineage, self.now));
                 }
             }
-            Standing::Ghost => {
-                let boot = frame.incarnation.boot;
-                if matches!(frame.body, Body::Probe(_)) {
-                    self.send(from, Some(link), Body::Refusal(Refusal::Ghost));
-                }
-                self.outputs.push(EngineOutput::FencingDisproved {
-                    target: from.clone(),
-                    boot,
-                });
-            }
+            Standing::Ghost => self.ghost(from, &frame),
             Standing::Unknown => {}
         }
+    }
+
+    /// A frame of a boot that a certificate says is dead. Only an answer to a fresh nonce proves that it lives:
+    /// other frames may have been on their way since before.
+    fn ghost(&mut self, from: &NodeName, frame: &Frame) {
+        let Body::Answer(answer) = &frame.body else {
+            return;
+        };
+        let detection_ms = self.settings.detection_ms;
+        let proof = self
+            .contacts
+            .take_nonce(self.now, detection_ms, from, answer.nonce);
+        if proof.is_none() {
+            return;
+        }
+        self.send(from, None, Body::Refusal(Refusal::Ghost));
+        self.outputs.push(EngineOutput::FencingDisproved {
+            target: from.clone(),
+            boot: frame.incarnation.boot,
+        });
     }
 
     fn judge(&self, from: &NodeName, frame: &Frame) -> Standing {
