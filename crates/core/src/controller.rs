@@ -551,6 +551,11 @@ impl Controller {
             .node(name)
             .map(|node| node.incarnation)
             .unwrap_or_default();
+        let presence = if is_doubtful(world, name) {
+            Presence::Online
+        } else {
+            presence
+        };
         match presence {
             Presence::Online | Presence::Unseen => {
                 let grace = world
@@ -667,6 +672,9 @@ impl Controller {
                 // It speaks, so it is about to join; to fence it now (a first leader: itself) would be wrong.
                 (Some(_), Presence::Unseen) => return Some(format!("{name} is joining")),
                 (Some(_), _) => {}
+                (None, _) if is_doubtful(world, name) => {
+                    return Some(format!("{name} was not seen since this node started alone"));
+                }
                 (None, Presence::Online | Presence::Unseen)
                     if facts::takes_part(world.state, name) =>
                 {
@@ -1040,6 +1048,29 @@ impl Controller {
         }
         next
     }
+}
+
+/// Design rule R6: a certificate proves that one boot is dead, not that the machine is off now. A lone voter
+/// that has started and has not met a node takes it for unclean, whatever the log says.
+fn is_doubtful(world: &World<'_>, name: &NodeName) -> bool {
+    let was_met = world
+        .contacts
+        .get(name)
+        .is_some_and(|contact| contact.incarnation.is_some());
+    let is_alone = world.state.members.iter().all(|(member, record)| {
+        member == world.name || record.role != crate::state::MemberRole::Voter
+    });
+    !was_met
+        && is_alone
+        && name != world.name
+        && world.state.node(name).is_some_and(|node| {
+            let was_there = node.incarnation != Incarnation::default();
+            was_there
+                && matches!(
+                    node.presence,
+                    Presence::Fenced | Presence::Left | Presence::Expired
+                )
+        })
 }
 
 /// It answers although its power-off was confirmed: it is not taken in again in this life.

@@ -330,3 +330,48 @@ fn the_state_survives_its_encoding() {
     assert!(ClusterState::decode(&[9, 1]).is_err());
     assert!(ClusterState::decode(&state.encode()[..40]).is_err());
 }
+
+#[test]
+fn a_device_that_lied_is_not_asked_again() {
+    let text = format!("{WIKI}primitive st1b stonith:fence_ipmilan params pcmk_host_list=n1\n");
+    let mut cluster = Cluster::new(&["n1", "n2", "w"], &text);
+    cluster.run(500);
+    cluster.elect_node("n2");
+    cluster.run(100);
+    cluster.lying_bmcs.insert("st1".to_owned());
+    // It hangs: nobody hears of it, and its device says that it is off. (Its services are gone by luck.)
+    cluster.hosts.get_mut("n1").expect("n1").active.clear();
+    let since = Millis(cluster.now);
+    for other in ["n2", "w"] {
+        cluster.inject(other, contact("n1", ContactState::Lost { since }));
+    }
+    cluster.run(100);
+    assert_eq!(
+        cluster.count("st1 off n2"),
+        1,
+        "{}",
+        cluster.trace.join("\n")
+    );
+    assert_eq!(
+        cluster.state().nodes[&NodeName::from("n1")].presence,
+        Presence::Fenced
+    );
+    // It speaks again.
+    let incarnation = cluster.incarnation("n1");
+    let (target, boot) = (NodeName::from("n1"), incarnation.boot);
+    cluster.inject("n2", contact("n1", ContactState::Back { incarnation }));
+    cluster.inject("n2", EngineOutput::FencingDisproved { target, boot });
+    cluster.run(1_000);
+    assert_eq!(
+        cluster.count("st1 off n2"),
+        1,
+        "{}",
+        cluster.trace.join("\n")
+    );
+    assert_eq!(
+        cluster.count("st1b off n2"),
+        1,
+        "{}",
+        cluster.trace.join("\n")
+    );
+}

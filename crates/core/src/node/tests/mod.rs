@@ -55,6 +55,8 @@ struct Cluster {
     genesis: Genesis,
     /// Power switches that do not answer.
     dead_bmcs: BTreeSet<String>,
+    /// Power switches that say off and leave it on.
+    lying_bmcs: BTreeSet<String>,
     /// Hosts that come up again when they are powered on.
     comes_back: bool,
     next_client: u64,
@@ -110,6 +112,7 @@ impl Cluster {
             slow: BTreeMap::new(),
             genesis,
             dead_bmcs: BTreeSet::new(),
+            lying_bmcs: BTreeSet::new(),
             comes_back: false,
             next_client: 1,
             missed: BTreeMap::new(),
@@ -539,6 +542,9 @@ impl Cluster {
         let target = call.target.clone().unwrap_or_default();
         if self.dead_bmcs.contains(&call.resource) {
             return 1;
+        }
+        if self.lying_bmcs.contains(&call.resource) {
+            return if call.action == "power-status" { 2 } else { 0 };
         }
         match call.action.as_str() {
             "off" => {
