@@ -3,10 +3,32 @@
 //! Architecture invariant: a pure function. No clock, no randomness, no I/O, no global state; equal input
 //! gives an equal plan, whatever the order of elements whose order has no meaning.
 #![forbid(unsafe_code)]
+#![allow(missing_docs)] // Inner modules are private to the engine; what is public of them is documented.
 
+mod action;
+mod actions;
 mod basic;
 pub mod budget;
+mod digest;
+mod emit;
+mod facts;
+mod fencing;
+mod graph;
+mod nvset;
+mod opconfig;
+mod options;
+mod ordering;
+mod pattern;
+mod placement;
 pub mod plan;
+mod relation;
+mod rule;
+pub mod score;
+mod scores;
+pub mod simulate;
+mod text;
+pub mod time;
+mod world;
 
 use quorate_model::cib::Cib;
 
@@ -21,4 +43,32 @@ pub struct Options {
 #[must_use]
 pub fn schedule(cib: &Cib, _options: &Options) -> plan::Plan {
     basic::schedule(cib)
+}
+
+/// Decides with the full pipeline.
+#[must_use]
+pub fn decide(cib: &Cib, options: &Options) -> plan::Plan {
+    let world = run(cib, options, false);
+    emit::plan(&world)
+}
+
+/// The whole pipeline.
+pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> world::World<'c> {
+    let mut world = facts::gather(cib, options.now);
+    if log_scores {
+        world.score_log = Some(Vec::new());
+    }
+    world.apply_health();
+    world.unpack_constraints();
+    world.apply_node_criteria();
+    world.internal_constraints();
+    world.handle_config_changes();
+    world.place();
+    world.create_actions();
+    world.order_remote_connections();
+    world.schedule_fencing_and_shutdowns();
+    world.apply_orderings();
+    world.remember_roles();
+    world.build_graph();
+    world
 }

@@ -1,0 +1,112 @@
+//! Digests of parameters: whether an operation ran with what is configured now.
+
+use crate::world::{NodeIx, RscIx, World};
+use md5::{Digest, Md5};
+use quorate_model::status::OperationHistory;
+use std::collections::BTreeMap;
+
+/// What comparing digests says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Same,
+    /// The history has no digest.
+    Unknown,
+    /// Parameters changed.
+    Changed,
+    /// Parameters changed that an agent cannot reload.
+    Restart,
+    /// Parameters changed that an agent can reload.
+    Reload,
+}
+
+/// Digest of parameters in Pacemaker's form: an element with sorted attributes, a blank before, a line end after.
+#[must_use]
+pub fn of(params: &BTreeMap<String, String>) -> String {
+    let mut text = String::from(" <parameters");
+    for (name, value) in params {
+        text.push(' ');
+        text.push_str(name);
+        text.push_str("=\"");
+        escape_into(value, &mut text);
+        text.push('"');
+    }
+    text.push_str("/>\n");
+    let sum = Md5::digest(text.as_bytes());
+    sum.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Escapes what may not stand in an attribute.
+pub fn escape_into(value: &str, out: &mut String) {
+    for c in value.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+}
+
+impl World<'_> {
+    /// Parameters that enter the digest of an operation.
+    pub fn digest_params(
+        &self,
+        r: RscIx,
+        task: &str,
+        interval_ms: i64,
+        n: NodeIx,
+    ) -> BTreeMap<String, String> {
+        let mut params = self.params(r, Some(n));
+        let task = if task == "reload" { "reload-agent" } else { task };
+        for (name, value) in self.op_params(r, task, interval_ms, Some(n)) {
+            params.insert(name, value);
+        }
+        self.host_address(r, Some(n), &mut params);
+        if interval_ms > 0
+            && let Some(timeout) = self.op_meta(r, task, interval_ms).remove("timeout")
+        {
+            params.insert("CRM_meta_timeout".to_owned(), timeout);
+        }
+        params
+    }
+
+    /// Compares what a result was made with to what is configured.
+    pub fn digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
+        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
+        // A probe is judged by what is configured for starting, a rule of thumb that agents agree with.
+        let params = self.digest_params(r, &op.operation, interval_ms, n);
+        if let Some(restart) = op.restart_digest.as_deref() {
+            let mut subset = params.clone();
+            subset.remove("CRM_meta_timeout");
+            if let Some(names) = op.force_restart.as_deref() {
+                let names: Vec<&str> = names.split_whitespace().collect();
+                subset.retain(|k, _| names.contains(&k.as_str()));
+            }
+            if of(&subset) != restart {
+                return Verdict::Restart;
+            }
+        }
+        let Some(all) = op.digest.as_deref() else { return Verdict::Unknown };
+        if of(&params) == all {
+            return Verdict::Same;
+        }
+        if interval_ms == 0 && !self.op_params(r, &op.operation, interval_ms, Some(n)).is_empty() {
+            return Verdict::Restart;
+        }
+        if op.restart_digest.is_some() { Verdict::Reload } else { Verdict::Changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_nothing_is_the_one_that_histories_show() {
+        assert_eq!(of(&BTreeMap::new()), "f2317cad3d54cec5d7d7aa7d0bf35cf8");
+    }
+}

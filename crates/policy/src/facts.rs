@@ -1,0 +1,84 @@
+//! First stage: configuration and status -> [`World`].
+
+mod bundle;
+mod config;
+pub(crate) mod failcount;
+mod history;
+mod member;
+mod migration;
+mod nodes;
+mod resources;
+mod status;
+
+use crate::nvset;
+use crate::options::ClusterOptions;
+use crate::rule::Facts;
+use crate::score::is_true;
+use crate::world::World;
+use quorate_model::cib::{AttributeSet, Cib, SetKind};
+use std::collections::BTreeMap;
+
+/// Reads everything that the decision rests on.
+pub fn gather(cib: &Cib, now: i64) -> World<'_> {
+    let index = nvset::index(cib);
+    let facts = Facts { now, ..Facts::default() };
+    let mut options = BTreeMap::new();
+    let sets: Vec<&AttributeSet> = cib.configuration.options.iter().collect();
+    nvset::collect(&sets, SetKind::Cluster, Some("cib-bootstrap-options"), &facts, &index, &mut options);
+    let root = |name: &str| cib.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let quorate = is_true(root("have-quorum"));
+    let panic = is_true(root("no-quorum-panic"));
+    let mut world = World {
+        cib,
+        now,
+        opts: ClusterOptions::new(options, quorate, panic),
+        nodes: Vec::new(),
+        node_by_name: BTreeMap::new(),
+        node_by_id: BTreeMap::new(),
+        rscs: Vec::new(),
+        cfgs: Vec::new(),
+        groups_cfg: Vec::new(),
+        bundles_cfg: Vec::new(),
+        rsc_sets: Vec::new(),
+        top: Vec::new(),
+        rsc_by_id: BTreeMap::new(),
+        anon_by_base: BTreeMap::new(),
+        set_by_id: index,
+        tickets: Vec::new(),
+        actions: Vec::new(),
+        locations: Vec::new(),
+        colocations: Vec::new(),
+        ticket_cons: Vec::new(),
+        orders: Vec::new(),
+        history: BTreeMap::new(),
+        history_override: BTreeMap::new(),
+        stop_needed: Vec::new(),
+        warnings: Vec::new(),
+        recheck: facts.next.get(),
+        have_remote: false,
+        failed_ops: Vec::new(),
+        blocked_count: 0,
+        disabled_count: 0,
+        score_log: None,
+        promotion_log: Vec::new(),
+        have_unfencing: false,
+        have_fence_device: false,
+        pseudo_by_key: BTreeMap::new(),
+        have_colocations: false,
+        levels: cib.configuration.fencing_levels.iter().collect(),
+        priority_delay: false,
+        stop_notes: BTreeMap::new(),
+    };
+    world.unpack_nodes();
+    world.unpack_resources();
+    world.unpack_status();
+    world
+}
+
+/// `rsc` of `rsc:3`.
+pub(crate) fn failcount_base(id: &str) -> &str {
+    resources::base_name(id)
+}
+
+pub(crate) use history::active_span;
+pub(crate) use migration::by_call;

@@ -1,0 +1,135 @@
+//! Probes come before whatever might be decided differently after them.
+
+use crate::action::{Task, flag};
+use crate::relation::{Side, rel};
+use crate::score::is_true;
+use crate::world::{ActIx, Kind, Role, RscIx, World};
+
+impl World<'_> {
+    pub(super) fn order_probes(&mut self) {
+        self.probes_before_stops();
+        for r in self.top.clone() {
+            self.probes_of(r);
+        }
+    }
+
+    /// What waits for a stop waits for the probes of the same resource, too.
+    fn probes_before_stops(&mut self) {
+        for at in 0..self.orders.len() {
+            let con = self.orders[at].clone();
+            let r = match &con.first {
+                Side::Rsc(r, Task::Stop, 0) => *r,
+                Side::Action(a, Some(r)) if self.actions[*a].task == Task::Stop => *r,
+                _ => continue,
+            };
+            let then_rsc = match &con.then {
+                Side::Rsc(t, ..) => Some(*t),
+                Side::Action(_, t) => *t,
+            };
+            if then_rsc == Some(r) || con.first_key.is_some() {
+                continue;
+            }
+            let then_stop = match &con.then {
+                Side::Rsc(_, task, _) => *task == Task::Stop,
+                Side::Action(a, _) => self.actions[*a].task == Task::Stop,
+            };
+            if then_rsc.is_some() && self.rscs[r].container == then_rsc && then_stop {
+                continue;
+            }
+            let probes = self.actions_of(r, Task::Monitor, None);
+            if probes.is_empty() {
+                continue;
+            }
+            let flags = rel::ORDERED | con.flags & (rel::SAME_NODE | rel::IF_ON_TARGET | rel::GUEST_ALLOWED);
+            let thens = match &con.then {
+                Side::Action(a, _) => vec![*a],
+                Side::Rsc(t, task, _) => self.actions_of(*t, *task, None),
+            };
+            for &p in &probes {
+                for &t in &thens {
+                    let (np, nt) = (self.actions[p].node, self.actions[t].node);
+                    if flags & rel::IF_ON_TARGET != 0 && np.is_some() && nt.is_some() && np != nt {
+                        continue;
+                    }
+                    self.order(p, t, flags & !rel::IF_ON_TARGET);
+                }
+            }
+        }
+    }
+
+    fn probes_of(&mut self, r: RscIx) {
+        for c in self.rscs[r].children.clone() {
+            self.probes_of(c);
+        }
+        if !self.is_primitive(r) {
+            return;
+        }
+        for p in self.actions_of(r, Task::Monitor, None) {
+            for after in self.actions[p].after.clone() {
+                self.probe_before(p, after, 0);
+            }
+            for a in &mut self.actions {
+                a.flags &= !flag::DETECT_LOOP;
+            }
+        }
+    }
+
+    /// Follows what a start makes happen: restarts and new promotions wait for the probe.
+    fn probe_before(&mut self, probe: ActIx, after: ActIx, depth: u32) {
+        if self.actions[after].is(flag::DETECT_LOOP) || depth > 400 {
+            return;
+        }
+        self.actions[after].flags |= flag::DETECT_LOOP;
+        let Some(probe_rsc) = self.actions[probe].rsc else { return };
+        let after_rsc = self.actions[after].rsc;
+        let mut compatible = None;
+        let mut interleave = false;
+        if let Some(r) = after_rsc
+            && self.is_cloned(r)
+        {
+            interleave = is_true(self.meta(r, "interleave"));
+            if interleave {
+                compatible = self.compatible_instance(probe_rsc, r, Role::Unknown, false);
+            }
+        }
+        let foreign = after_rsc.is_some_and(|r| self.top_of(r) != self.top_of(probe_rsc));
+        if foreign && self.is_restart(after) {
+            self.order_restart(probe, after);
+        }
+        for next in self.actions[after].after.clone() {
+            let flags = self.actions[next].before.iter().find(|(a, _)| *a == after).map_or(0, |(_, f)| *f);
+            if flags & rel::FIRST_IMPLIES_THEN == 0 {
+                let next_rsc = self.actions[next].rsc;
+                let (Some(r), Some(n)) = (after_rsc, next_rsc) else { continue };
+                let collective = !self.is_primitive(r);
+                if !collective
+                    || self.rscs[probe_rsc].parent == Some(r)
+                    || self.is_cloned(n)
+                    || self.rscs[n].parent != Some(r)
+                {
+                    continue;
+                }
+                if !matches!(self.rscs[r].kind, Kind::Group(_)) && interleave && compatible != Some(n) {
+                    continue;
+                }
+            }
+            self.probe_before(probe, next, depth + 1);
+        }
+    }
+
+    fn is_restart(&self, a: ActIx) -> bool {
+        matches!(self.actions[a].task, Task::Start | Task::Promote)
+    }
+
+    /// The stop (or demotion) that goes with a start (or promotion) waits for the probe.
+    fn order_restart(&mut self, probe: ActIx, up: ActIx) {
+        let Some(r) = self.actions[up].rsc else { return };
+        let down = if self.actions[up].task == Task::Start { Task::Stop } else { Task::Demote };
+        for d in self.actions_of(r, down, None) {
+            let same = self.is_primitive(r);
+            if same || self.actions[d].is(flag::PSEUDO) {
+                self.order(probe, d, rel::ORDERED);
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Distributing instances of a clone (or replicas of a bundle) over nodes.
+
+use super::IfNone;
+use crate::score::INF;
+use crate::world::{Cell, GuestCheck, NodeIx, RscIx, World};
+use std::cmp::Ordering;
+
+impl World<'_> {
+    /// The nearest ancestor whose nodes limit an instance's.
+    fn limits(&self, r: RscIx) -> RscIx {
+        let mut at = r;
+        while let Some(p) = self.rscs[at].parent {
+            at = p;
+        }
+        at
+    }
+
+    fn top_cell(&self, r: RscIx, n: NodeIx) -> Option<Cell> {
+        let top = self.limits(r);
+        let cell = self.rscs[top].allowed[n];
+        cell.allowed.then_some(cell)
+    }
+
+    /// Order in which instances get their nodes.
+    pub(super) fn compare_instances(&self, a: RscIx, b: RscIx) -> Ordering {
+        let (node_a, count_a, _) = self.active_node(a);
+        let (node_b, count_b, _) = self.active_node(b);
+        if count_a > 0 && count_b > 0 && count_a != count_b {
+            return count_a.cmp(&count_b);
+        }
+        let allowed = |r: RscIx, n: Option<NodeIx>| {
+            n.is_none_or(|n| self.rscs[r].allowed[n].allowed && self.rscs[r].allowed[n].score >= 0)
+        };
+        let order = allowed(b, node_b).cmp(&allowed(a, node_a));
+        if order != Ordering::Equal {
+            return order;
+        }
+        let order = self.instance_priority(b).cmp(&self.instance_priority(a));
+        if order != Ordering::Equal {
+            return order;
+        }
+        let (node_a, node_b) = match (node_a, node_b) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Greater,
+            (Some(_), None) => return Ordering::Less,
+            (Some(x), Some(y)) => (x, y),
+        };
+        let can = |n: NodeIx| self.node_available(n, 0, GuestCheck::Nodes);
+        let order = can(node_b).cmp(&can(node_a));
+        if order != Ordering::Equal {
+            return order;
+        }
+        let (cell_a, cell_b) = match (self.top_cell(a, node_a), self.top_cell(b, node_b)) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Greater,
+            (Some(_), None) => return Ordering::Less,
+            (Some(x), Some(y)) => (x, y),
+        };
+        let order = cell_b.score.cmp(&cell_a.score);
+        if order != Ordering::Equal {
+            return order;
+        }
+        let order = self.rscs[a].failed.cmp(&self.rscs[b].failed);
+        if order != Ordering::Equal {
+            return order;
+        }
+        let order = self.compare_by_colocation(a, b, node_a, node_b);
+        if order != Ordering::Equal {
+            return order;
+        }
+        self.rscs[a].id.cmp(&self.rscs[b].id)
+    }
+
+    fn instance_priority(&self, r: RscIx) -> i32 {
+        self.rscs[r].priority.max(self.rscs[r].promotion_priority)
+    }
+
+    fn compare_by_colocation(&self, a: RscIx, b: RscIx, node_a: NodeIx, node_b: NodeIx) -> Ordering {
+        let value = |r: RscIx, n: NodeIx| -> (i32, i32) {
+            let own = self.rscs[r].allowed[n].score;
+            let mut sum = own;
+            for c in self.colocations_of(r) {
+                let con = &self.colocations[c];
+                let at = &self.rscs[con.primary];
+                if at.running.contains(&n) || at.assigned == Some(n) {
+                    sum = crate::score::add(sum, con.score);
+                }
+            }
+            for c in self.colocations_with(r) {
+                let con = &self.colocations[c];
+                let at = &self.rscs[con.dependent];
+                if at.running.contains(&n) || at.assigned == Some(n) {
+                    sum = crate::score::add(sum, con.score);
+                }
+            }
+            (sum, own)
+        };
+        let (sum_a, _) = value(a, node_a);
+        let (sum_b, _) = value(b, node_b);
+        sum_b.cmp(&sum_a)
+    }
+
+    pub(super) fn assign_instances(&mut self, r: RscIx, instances: &[RscIx], max: i32, node_max: i32) {
+        let mut available = 0;
+        for n in 0..self.nodes.len() {
+            let cell = &mut self.rscs[r].allowed[n];
+            cell.count = 0;
+            let (allowed, score) = (cell.allowed, cell.score);
+            let _ = score;
+            if allowed && self.node_available(n, 0, GuestCheck::Nodes) {
+                available += 1;
+            }
+        }
+        let mut optimal = if available > 0 { max / available } else { 1 };
+        optimal = optimal.min(node_max).max(1);
+        let mut assigned = 0;
+        for &i in instances {
+            if assigned >= max {
+                break;
+            }
+            if let Some(current) = self.preferred_node(i, optimal)
+                && self.assign_early(i, current, node_max, max - assigned)
+            {
+                assigned += 1;
+            }
+        }
+        for &i in instances {
+            if !self.rscs[i].unassigned {
+                continue;
+            }
+            if assigned >= max {
+                self.ban_everywhere(i, "collective_limit_reached");
+            } else if self.assign_instance(i, None, node_max).is_some() {
+                assigned += 1;
+            }
+        }
+    }
+
+    /// Where an instance may stay.
+    fn preferred_node(&self, i: RscIx, optimal: i32) -> Option<NodeIx> {
+        if self.rscs[i].running.is_empty() || !self.rscs[i].unassigned || self.rscs[i].failed {
+            return None;
+        }
+        let n = self.current_node(i)?;
+        if !self.node_available(n, self.nodes[n].weight, GuestCheck::Nodes) {
+            return None;
+        }
+        if self.top_cell(i, n).is_some_and(|c| i64::from(c.count) >= i64::from(optimal)) {
+            return None;
+        }
+        Some(n)
+    }
+
+    /// Leaves an instance where it is, provided that better nodes can be filled by other instances.
+    fn assign_early(&mut self, i: RscIx, current: NodeIx, node_max: i32, available: i32) -> bool {
+        let cell = self.rscs[i].allowed[current];
+        if !cell.allowed || !self.node_available(current, cell.score, GuestCheck::Nodes) {
+            return false;
+        }
+        let mut family = Vec::new();
+        self.family(i, &mut family);
+        let saved: Vec<Vec<Cell>> = family.iter().map(|&x| self.rscs[x].allowed.clone()).collect();
+        let top = self.limits(i);
+        let saved_top = self.rscs[top].allowed.clone();
+        let mut stays = false;
+        let mut reserved = 0;
+        while reserved < available {
+            self.ban_unavailable(i, node_max);
+            let chosen = self.assign(i, Some(current), IfNone::Keep);
+            if chosen == Some(current) {
+                stays = true;
+                break;
+            }
+            let Some(other) = chosen else { break };
+            self.take_back(i);
+            // That place is left to an instance without a node yet.
+            self.rscs[top].allowed[other].count += 1;
+            for &x in &family {
+                self.rscs[x].allowed[other].score = -INF;
+            }
+            reserved += 1;
+        }
+        if !stays {
+            self.take_back(i);
+        }
+        for (&x, cells) in family.iter().zip(saved) {
+            self.rscs[x].allowed = cells;
+        }
+        self.rscs[top].allowed = saved_top;
+        if stays {
+            self.rscs[top].allowed[current].count += 1;
+        }
+        stays
+    }
+
+    fn assign_instance(&mut self, i: RscIx, prefer: Option<NodeIx>, node_max: i32) -> Option<NodeIx> {
+        self.ban_unavailable(i, node_max);
+        let if_none = if prefer.is_none() { IfNone::Stop } else { IfNone::Keep };
+        let chosen = self.assign(i, prefer, if_none);
+        if let Some(n) = chosen {
+            let top = self.limits(i);
+            self.rscs[top].allowed[n].count += 1;
+        }
+        chosen
+    }
+
+    /// Nodes that have as many instances as they may, or are not the clone's at all.
+    fn ban_unavailable(&mut self, i: RscIx, node_max: i32) {
+        let top = self.limits(i);
+        let removed = self.rscs[i].removed;
+        for n in 0..self.nodes.len() {
+            if !self.rscs[i].allowed[n].allowed {
+                continue;
+            }
+            let cell = self.rscs[top].allowed[n];
+            let full = i64::from(cell.count) >= i64::from(node_max);
+            if removed || !cell.allowed || full {
+                let mut family = Vec::new();
+                self.family(i, &mut family);
+                for x in family {
+                    self.rscs[x].allowed[n].score = -INF;
+                }
+            }
+        }
+    }
+}

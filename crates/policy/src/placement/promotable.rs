@@ -1,0 +1,301 @@
+//! Promotion: which instances of a promotable clone get the promoted role.
+
+use super::coloc::Merge;
+use crate::score::{INF, Score, add, parse, text};
+use crate::world::{GuestCheck, NodeIx, Role, RscIx, World};
+
+impl World<'_> {
+    /// Promotion scores count when instances are distributed, too.
+    pub(super) fn add_promotion_scores(&mut self, r: RscIx) {
+        if self.clone_info(r).added_promoted_constraints {
+            return;
+        }
+        self.clone_info_mut(r).added_promoted_constraints = true;
+        for i in self.rscs[r].children.clone() {
+            for n in 0..self.nodes.len() {
+                if !self.rscs[i].allowed[n].allowed || !self.node_available(n, 0, GuestCheck::Nodes) {
+                    continue;
+                }
+                let Some(score) = self.promotion_score(i, n) else { continue };
+                let cell = &mut self.rscs[i].allowed[n];
+                cell.score = add(cell.score, score);
+                if score > self.rscs[i].priority {
+                    self.rscs[i].priority = score;
+                }
+            }
+        }
+    }
+
+    /// What an agent has asked for by its promotion attribute.
+    fn promotion_score(&self, i: RscIx, n: NodeIx) -> Option<Score> {
+        let children = &self.rscs[i].children;
+        if !children.is_empty() {
+            let mut sum = None;
+            for &c in children {
+                if let Some(s) = self.promotion_score(c, n) {
+                    sum = Some(add(sum.unwrap_or(0), s));
+                }
+            }
+            return sum;
+        }
+        if !self.promotion_applies(i, n) {
+            return None;
+        }
+        let value = |name: &str| self.node_attribute(n, &format!("master-{name}"), i).map(parse);
+        let name = self.history_name(i);
+        value(name).or_else(|| {
+            let base = crate::facts::failcount_base(&self.rscs[i].id);
+            if base == name { None } else { value(base) }
+        })
+    }
+
+    fn promotion_applies(&self, i: RscIx, n: NodeIx) -> bool {
+        let rsc = &self.rscs[i];
+        let top = self.uber(i);
+        if self.is_anon_clone(top) {
+            let base = crate::facts::failcount_base(&rsc.id);
+            let same = |x: &RscIx| crate::facts::failcount_base(&self.rscs[*x].id) == base;
+            let mut leaves = Vec::new();
+            self.leaves(top, &mut leaves);
+            let mut peers = leaves.into_iter().filter(same);
+            let mut known = false;
+            let mut active = None;
+            for p in peers.by_ref() {
+                if self.rscs[p].running.contains(&n) && active.is_none() {
+                    active = Some(p);
+                }
+                known |= self.rscs[p].known[n];
+            }
+            if active == Some(i) {
+                return true;
+            }
+            if active.is_none() && known {
+                return true;
+            }
+        }
+        if rsc.running.is_empty() && !rsc.known.iter().any(|&k| k) {
+            return true;
+        }
+        rsc.known[n] || rsc.running.contains(&n)
+    }
+
+    pub(super) fn give_roles(&mut self, r: RscIx) {
+        for cell in &mut self.rscs[r].allowed {
+            cell.count = 0;
+        }
+        for i in self.rscs[r].children.clone() {
+            self.set_promotion_priority(r, i);
+        }
+        let mut index = self.sort_indices(r);
+        let mut instances = self.rscs[r].children.clone();
+        instances.sort_by(|&a, &b| {
+            let (x, y) = (index_of(&index, a), index_of(&index, b));
+            y.cmp(&x)
+                .then_with(|| self.state(b, true).cmp(&self.state(a, true)))
+                .then_with(|| self.compare_instances(a, b))
+        });
+        self.rscs[r].children.clone_from(&instances);
+        let (max, node_max) = {
+            let info = self.clone_info(r);
+            (info.promoted_max, info.promoted_node_max)
+        };
+        let mut promoted = 0;
+        for i in instances {
+            let score = index_of(&index, i);
+            let place = match self.assigned_node(i) {
+                Some(n) => format!("on {}", self.nodes[n].name),
+                None => "(inactive)".to_owned(),
+            };
+            if self.score_log.is_some() {
+                self.promotion_log.push(format!("{} promotion score {place}: {}", self.rscs[i].id, text(score)));
+            }
+            let node = if promoted < max { self.promotion_node(i, r, node_max, &mut index) } else { None };
+            match node {
+                Some(n) => {
+                    self.rscs[r].allowed[n].count += 1;
+                    promoted += 1;
+                    self.set_promoted(i);
+                }
+                None => self.set_unpromoted(i),
+            }
+        }
+        self.clone_info_mut(r).promoted_allocated = promoted;
+    }
+
+    fn set_promotion_priority(&mut self, r: RscIx, i: RscIx) {
+        let Some(n) = self.assigned_node(i) else {
+            self.rscs[i].promotion_priority = -INF;
+            return;
+        };
+        match self.state(i, false) {
+            Role::Stopped => self.rscs[i].promotion_priority = -INF,
+            Role::Promoted => {}
+            _ => self.rscs[i].promotion_priority = self.promotion_score(i, n).unwrap_or(-1),
+        }
+        for owner in [i, r] {
+            for &l in &self.rscs[owner].locations.clone() {
+                let con = &self.locations[l];
+                if con.role != Role::Promoted {
+                    continue;
+                }
+                if let Some(&(_, score)) = con.nodes.iter().find(|(m, _)| *m == n) {
+                    let p = self.rscs[i].promotion_priority;
+                    self.rscs[i].promotion_priority = add(p, score);
+                }
+            }
+        }
+        for c in self.colocations_of(i) {
+            let primary = self.colocations[c].primary;
+            self.apply_promotion_coloc(i, primary, c);
+        }
+    }
+
+    /// Colocations by role change the wish to be promoted.
+    fn apply_promotion_coloc(&mut self, i: RscIx, primary: RscIx, c: usize) {
+        if self.colocations[c].dependent_role < Role::Unpromoted {
+            return;
+        }
+        let saved = self.rscs[i].allowed.clone();
+        self.apply_coloc(i, primary, c, true);
+        self.rscs[i].allowed = saved;
+    }
+
+    /// Final weight of each instance's wish: promotion score, and what others prefer of its node.
+    fn sort_indices(&mut self, r: RscIx) -> Vec<(RscIx, Score)> {
+        let children = self.rscs[r].children.clone();
+        let mut out = Vec::new();
+        for &i in &children {
+            let mut score = self.rscs[i].promotion_priority;
+            if self.state(i, false) == Role::Promoted {
+                score = INF;
+            }
+            out.push((i, score));
+        }
+        let original = self.rscs[r].allowed.clone();
+        for &(i, score) in &out {
+            if score < 0 {
+                continue;
+            }
+            if let Some(n) = self.assigned_node(i) {
+                let cell = &mut self.rscs[r].allowed[n];
+                cell.score = add(score, cell.score);
+            }
+        }
+        self.merge_promotion_colocations(r);
+        self.require_promotion_tickets(r);
+        for (i, score) in &mut out {
+            if !self.rscs[*i].managed && self.state(*i, false) == Role::Promoted {
+                *score = INF;
+                continue;
+            }
+            if let Some(n) = self.assigned_node(*i)
+                && *score >= 0
+            {
+                *score = self.rscs[r].allowed[n].score;
+            }
+        }
+        let _ = original;
+        out
+    }
+
+    fn merge_promotion_colocations(&mut self, r: RscIx) {
+        let mut merge = |world: &mut Self, other: RscIx, c: usize, how: Merge| {
+            let factor = f64::from(world.colocations[c].score) / f64::from(INF);
+            let mut work = Some(world.rscs[r].allowed.clone());
+            world.merge_scores(other, r, &mut work, Some(c), factor, how);
+            if let Some(work) = work {
+                world.rscs[r].allowed = work;
+            }
+        };
+        for c in self.colocations_of(r) {
+            let con = &self.colocations[c];
+            if con.dependent_role == Role::Promoted {
+                let active = con.score < INF;
+                merge(self, con.primary, c, Merge { active, ..Merge::default() });
+            }
+        }
+        for c in self.colocations_with(r) {
+            if self.colocations[c].primary_role == Role::Promoted && self.has_influence(c, None) {
+                let other = self.colocations[c].dependent;
+                merge(self, other, c, Merge { active: true, nonnegative: true, ..Merge::default() });
+            }
+        }
+    }
+
+    fn require_promotion_tickets(&mut self, r: RscIx) {
+        for &t in &self.rscs[r].tickets.clone() {
+            let con = &self.ticket_cons[t];
+            let ticket = &self.tickets[con.ticket];
+            if con.role == Role::Promoted && (!ticket.granted || ticket.standby) {
+                self.ban_everywhere(r, "__stateful_without_ticket__");
+            }
+        }
+    }
+
+    /// The node on which an instance may be promoted.
+    fn promotion_node(
+        &self,
+        i: RscIx,
+        clone: RscIx,
+        node_max: i32,
+        index: &mut Vec<(RscIx, Score)>,
+    ) -> Option<NodeIx> {
+        for &c in &self.rscs[i].children {
+            self.member_promotable(c)?;
+        }
+        let n = self.assigned_node(i)?;
+        let rsc = &self.rscs[i];
+        if !rsc.managed && self.is_primitive(i) {
+            if self.state(i, true) != Role::Promoted {
+                return None;
+            }
+        } else if index_of(index, i) < 0 {
+            return None;
+        } else if !self.node_available(n, 0, GuestCheck::Containers) {
+            return None;
+        }
+        let cell = self.rscs[clone].allowed[n];
+        if !cell.allowed {
+            return None;
+        }
+        if i64::from(cell.count) >= i64::from(node_max) && rsc.managed {
+            return None;
+        }
+        Some(n)
+    }
+
+    fn member_promotable(&self, m: RscIx) -> Option<NodeIx> {
+        let n = self.assigned_node(m)?;
+        if !self.rscs[m].managed {
+            return (self.state(m, true) == Role::Promoted).then_some(n);
+        }
+        self.node_available(n, 0, GuestCheck::Containers).then_some(n)
+    }
+
+    fn set_promoted(&mut self, i: RscIx) {
+        let mut family = Vec::new();
+        self.family(i, &mut family);
+        for x in family {
+            self.set_next_role(x, Role::Promoted, "promoted instance");
+        }
+    }
+
+    fn set_unpromoted(&mut self, i: RscIx) {
+        let mut family = Vec::new();
+        self.family(i, &mut family);
+        for x in family {
+            if self.is_primitive(x) {
+                let role = if self.rscs[x].assigned.is_none() { Role::Stopped } else { Role::Unpromoted };
+                self.set_next_role(x, role, "unpromoted instance");
+            } else if self.is_group(x) {
+                let role = if self.assigned_node(x).is_none() { Role::Stopped } else { Role::Unpromoted };
+                self.set_next_role(x, role, "unpromoted instance");
+            }
+        }
+    }
+}
+
+fn index_of(index: &[(RscIx, Score)], r: RscIx) -> Score {
+    index.iter().find(|(x, _)| *x == r).map_or(-INF, |(_, s)| *s)
+}
+

@@ -1,0 +1,118 @@
+//! Ordering relations between actions.
+
+use crate::action::Task;
+use crate::world::{ActIx, RscIx};
+
+/// Kinds of relation; several may hold at once.
+pub mod rel {
+    pub const NONE: u32 = 0;
+    /// Order only, if both happen.
+    pub const ORDERED: u32 = 1;
+    /// Only where both run on the same node.
+    pub const SAME_NODE: u32 = 1 << 1;
+    /// A required second makes the first required.
+    pub const THEN_IMPLIES_FIRST: u32 = 1 << 2;
+    /// A required first makes the second required.
+    pub const FIRST_IMPLIES_THEN: u32 = 1 << 3;
+    /// As THEN_IMPLIES_FIRST where the second's resource is promoted.
+    pub const PROMOTED_IMPLIES_FIRST: u32 = 1 << 4;
+    /// Without a migratable second the first cannot migrate.
+    pub const UNMIGRATABLE_BLOCKS: u32 = 1 << 5;
+    /// An impossible first makes the second impossible.
+    pub const UNRUNNABLE_BLOCKS: u32 = 1 << 6;
+    /// First and second are stop and start of one thing.
+    pub const RESTART: u32 = 1 << 7;
+    /// A required first makes the second required on the same node.
+    pub const IMPLIES_SAME_NODE: u32 = 1 << 8;
+    /// One way only.
+    pub const ASYMMETRIC: u32 = 1 << 9;
+    /// Only if both are on the same node, or the first's target is the second's node.
+    pub const SERIALIZE: u32 = 1 << 10;
+    /// Show the second when the first is done.
+    pub const THEN_GRAPHED: u32 = 1 << 11;
+    /// Show the first when the second is done.
+    pub const FIRST_GRAPHED: u32 = 1 << 12;
+    /// At least so many firsts have to be possible.
+    pub const MIN_RUNNABLE: u32 = 1 << 13;
+    /// A required second cancels the first.
+    pub const CANCELS_FIRST: u32 = 1 << 14;
+    /// The second takes over when the first is impossible.
+    pub const FIRST_ELSE_THEN: u32 = 1 << 15;
+    /// A probe inside a container that is not there yet.
+    pub const NESTED_PROBE: u32 = 1 << 16;
+    /// The first may be on a guest node whose container the second concerns.
+    pub const GUEST_ALLOWED: u32 = 1 << 17;
+    /// Ordered if on the same node (or first migrates to the second's).
+    pub const IF_ON_TARGET: u32 = 1 << 18;
+    /// Only when the first is required on the same node.
+    pub const IF_REQUIRED_SAME_NODE: u32 = 1 << 19;
+    /// Put into the graph already.
+    pub const DUMPED: u32 = 1 << 30;
+}
+
+/// One side of an order between not yet known actions.
+#[derive(Debug, Clone)]
+pub enum Side {
+    Action(ActIx, Option<RscIx>),
+    Rsc(RscIx, Task, i64),
+}
+
+/// An order to be applied once all actions are there.
+#[derive(Debug, Clone)]
+pub struct OrderCon {
+    pub first: Side,
+    pub then: Side,
+    pub flags: u32,
+    /// Notification or other key of the first or second that is no plain `task_interval`.
+    pub first_key: Option<String>,
+    pub then_key: Option<String>,
+}
+
+impl crate::world::World<'_> {
+    /// Orders one action before another.
+    pub fn order(&mut self, first: ActIx, then: ActIx, flags: u32) -> bool {
+        if flags == rel::NONE || first == then {
+            return false;
+        }
+        if let Some(have) = self.actions[then].before.iter_mut().find(|(a, _)| *a == first) {
+            if have.1 & flags == flags {
+                return false;
+            }
+            have.1 |= flags;
+            return true;
+        }
+        self.actions[then].before.push((first, flags));
+        self.actions[first].after.push(then);
+        true
+    }
+
+    /// Orders operations of resources whose actions need not exist yet.
+    pub fn order_tasks(&mut self, first: (RscIx, Task), then: (RscIx, Task), flags: u32) {
+        self.orders.push(OrderCon {
+            first: Side::Rsc(first.0, first.1, 0),
+            then: Side::Rsc(then.0, then.1, 0),
+            flags,
+            first_key: None,
+            then_key: None,
+        });
+    }
+
+    pub fn order_sides(&mut self, first: Side, then: Side, flags: u32) {
+        self.orders.push(OrderCon { first, then, flags, first_key: None, then_key: None });
+    }
+
+    pub fn order_starts(&mut self, a: RscIx, b: RscIx, flags: u32) {
+        self.order_tasks((a, Task::Start), (b, Task::Start), flags);
+    }
+
+    pub fn order_stops(&mut self, a: RscIx, b: RscIx, flags: u32) {
+        self.order_tasks((a, Task::Stop), (b, Task::Stop), flags);
+    }
+
+    /// Orders an action after the fencing of the remote node behind a connection.
+    pub fn order_after_remote_fencing(&mut self, a: ActIx, r: RscIx) {
+        let Some(n) = self.find_node(&self.rscs[r].id.clone()) else { return };
+        let fence = self.fence_op(n, None, true, None, false);
+        self.order(fence, a, rel::FIRST_IMPLIES_THEN);
+    }
+}
