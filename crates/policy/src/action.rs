@@ -273,7 +273,13 @@ impl World<'_> {
     }
 
     /// An action that belongs to no resource; one of each key and node.
-    pub fn node_action(&mut self, key: String, task: Task, node: Option<NodeIx>, optional: bool) -> ActIx {
+    pub fn node_action(
+        &mut self,
+        key: String,
+        task: Task,
+        node: Option<NodeIx>,
+        optional: bool,
+    ) -> ActIx {
         let id = format!("{key}@{}", node.map_or(usize::MAX, |n| n));
         if let Some(&a) = self.pseudo_by_key.get(&id) {
             if !optional {
@@ -356,7 +362,9 @@ impl World<'_> {
             .copied()
             .filter(|&a| {
                 let action = &self.actions[a];
-                action.task == task && action.interval_ms == 0 && (node.is_none() || action.node == node)
+                action.task == task
+                    && action.interval_ms == 0
+                    && (node.is_none() || action.node == node)
             })
             .collect()
     }
@@ -450,8 +458,14 @@ impl World<'_> {
             }),
             crate::world::Kind::Bundle(b) => {
                 let one = |x: Option<RscIx>| x.map(|x| self.active(x, all));
-                let mut parts =
-                    b.replicas.iter().flat_map(|p| [one(p.ip), one(p.child), one(Some(p.container)), one(p.remote)]);
+                let mut parts = b.replicas.iter().flat_map(|p| {
+                    [
+                        one(p.ip),
+                        one(p.child),
+                        one(Some(p.container)),
+                        one(p.remote),
+                    ]
+                });
                 if all {
                     parts.all(|x| x.unwrap_or(true))
                 } else {
@@ -460,7 +474,11 @@ impl World<'_> {
             }
             _ => {
                 let mut on = rsc.children.iter().map(|&c| self.active(c, all));
-                if all { on.all(|x| x) && !rsc.children.is_empty() } else { on.any(|x| x) }
+                if all {
+                    on.all(|x| x) && !rsc.children.is_empty()
+                } else {
+                    on.any(|x| x)
+                }
             }
         }
     }

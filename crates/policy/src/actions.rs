@@ -7,6 +7,7 @@ mod pending;
 mod primitive;
 mod probes;
 mod recurring;
+mod remote;
 mod shutdown;
 
 use crate::action::Task;
@@ -89,7 +90,13 @@ impl World<'_> {
     }
 
     /// Whether an instance (or any of its members) starts or stops.
-    fn instance_activity(&self, i: RscIx, starting: &mut bool, stopping: &mut bool, active: &mut bool) {
+    fn instance_activity(
+        &self,
+        i: RscIx,
+        starting: &mut bool,
+        stopping: &mut bool,
+        active: &mut bool,
+    ) {
         use crate::action::flag;
         for &c in &self.rscs[i].children {
             self.instance_activity(c, starting, stopping, active);
@@ -107,7 +114,9 @@ impl World<'_> {
                     started = true;
                     *starting = true;
                 }
-                Task::Stop if !optional && (action.is(flag::RUNNABLE) || action.is(flag::PSEUDO)) => {
+                Task::Stop
+                    if !optional && (action.is(flag::RUNNABLE) || action.is(flag::PSEUDO)) =>
+                {
                     *stopping = true;
                 }
                 _ => {}

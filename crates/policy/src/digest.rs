@@ -61,7 +61,11 @@ impl World<'_> {
         n: NodeIx,
     ) -> BTreeMap<String, String> {
         let mut params = self.params(r, Some(n));
-        let task = if task == "reload" { "reload-agent" } else { task };
+        let task = if task == "reload" {
+            "reload-agent"
+        } else {
+            task
+        };
         for (name, value) in self.op_params(r, task, interval_ms, Some(n)) {
             params.insert(name, value);
         }
@@ -90,14 +94,24 @@ impl World<'_> {
                 return Verdict::Restart;
             }
         }
-        let Some(all) = op.digest.as_deref() else { return Verdict::Unknown };
+        let Some(all) = op.digest.as_deref() else {
+            return Verdict::Unknown;
+        };
         if of(&params) == all {
             return Verdict::Same;
         }
-        if interval_ms == 0 && !self.op_params(r, &op.operation, interval_ms, Some(n)).is_empty() {
+        if interval_ms == 0
+            && !self
+                .op_params(r, &op.operation, interval_ms, Some(n))
+                .is_empty()
+        {
             return Verdict::Restart;
         }
-        if op.restart_digest.is_some() { Verdict::Reload } else { Verdict::Changed }
+        if op.restart_digest.is_some() {
+            Verdict::Reload
+        } else {
+            Verdict::Changed
+        }
     }
 }
 

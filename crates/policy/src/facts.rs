@@ -21,11 +21,26 @@ use std::collections::BTreeMap;
 /// Reads everything that the decision rests on.
 pub fn gather(cib: &Cib, now: i64) -> World<'_> {
     let index = nvset::index(cib);
-    let facts = Facts { now, ..Facts::default() };
+    let facts = Facts {
+        now,
+        ..Facts::default()
+    };
     let mut options = BTreeMap::new();
     let sets: Vec<&AttributeSet> = cib.configuration.options.iter().collect();
-    nvset::collect(&sets, SetKind::Cluster, Some("cib-bootstrap-options"), &facts, &index, &mut options);
-    let root = |name: &str| cib.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    nvset::collect(
+        &sets,
+        SetKind::Cluster,
+        Some("cib-bootstrap-options"),
+        &facts,
+        &index,
+        &mut options,
+    );
+    let root = |name: &str| {
+        cib.attributes
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    };
     let quorate = is_true(root("have-quorum"));
     let panic = is_true(root("no-quorum-panic"));
     let mut world = World {
@@ -68,6 +83,8 @@ pub fn gather(cib: &Cib, now: i64) -> World<'_> {
         levels: cib.configuration.fencing_levels.iter().collect(),
         priority_delay: false,
         stop_notes: BTreeMap::new(),
+        graph: Vec::new(),
+        graph_inputs: Vec::new(),
     };
     world.unpack_nodes();
     world.unpack_resources();

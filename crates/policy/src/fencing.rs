@@ -9,7 +9,9 @@ impl World<'_> {
     pub fn fence_node(&mut self, n: NodeIx, reason: &str, priority_delay: bool) {
         if self.is_guest(n) {
             let remote = self.nodes[n].remote_rsc.expect("a guest has a connection");
-            let container = self.rscs[remote].container.expect("a guest has a container");
+            let container = self.rscs[remote]
+                .container
+                .expect("a guest has a container");
             if !self.rscs[container].failed && self.rscs[container].managed {
                 self.nodes[n].remote_requires_reset = true;
                 self.rscs[container].failed = true;
@@ -45,9 +47,14 @@ impl World<'_> {
     /// Whether fencing that node is possible at present.
     pub fn can_fence(&self, n: NodeIx) -> bool {
         if self.is_guest(n) {
-            let container = self.nodes[n].remote_rsc.and_then(|r| self.rscs[r].container);
+            let container = self.nodes[n]
+                .remote_rsc
+                .and_then(|r| self.rscs[r].container);
             return container.is_none_or(|c| {
-                self.rscs[c].running.iter().all(|&h| self.nodes[h].online || self.can_fence(h))
+                self.rscs[c]
+                    .running
+                    .iter()
+                    .all(|&h| self.nodes[h].online || self.can_fence(h))
             });
         }
         if !self.opts.fencing || !self.have_fence_device {
@@ -77,7 +84,9 @@ impl World<'_> {
             && (priority_delay || self.actions[a].meta.contains_key("priority-fencing-delay"))
         {
             let delay = self.priority_delay_s(n);
-            self.actions[a].meta.insert("priority-fencing-delay".to_owned(), delay.to_string());
+            self.actions[a]
+                .meta
+                .insert("priority-fencing-delay".to_owned(), delay.to_string());
         }
         if !optional && self.can_fence(n) {
             self.actions[a].flags &= !flag::OPTIONAL;
@@ -94,7 +103,11 @@ impl World<'_> {
         if node.kind != NodeKind::Member || node.online {
             return 0;
         }
-        let members: Vec<_> = self.nodes.iter().filter(|m| m.kind == NodeKind::Member).collect();
+        let members: Vec<_> = self
+            .nodes
+            .iter()
+            .filter(|m| m.kind == NodeKind::Member)
+            .collect();
         let online = members.iter().filter(|m| m.online).count();
         if online > members.len() / 2 {
             return 0;

@@ -57,7 +57,11 @@ fn resolve<'a>(pair: &'a Pair, index: &SetIndex<'a>) -> (&'a str, Option<&'a str
     if let Some(id) = &pair.id_ref {
         for set in index.values() {
             if let Some(found) = set.pairs.iter().find(|p| p.id.as_deref() == Some(id)) {
-                let name = if pair.name.is_empty() { &found.name } else { &pair.name };
+                let name = if pair.name.is_empty() {
+                    &found.name
+                } else {
+                    &pair.name
+                };
                 return (name, found.value.as_deref());
             }
         }
@@ -78,11 +82,16 @@ pub fn index(cib: &Cib) -> SetIndex<'_> {
     for resource in &c.resources {
         resource_sets(resource, &mut all);
     }
-    let refers = all.iter().any(|s| s.id_ref.is_some() || s.pairs.iter().any(|p| p.id_ref.is_some()));
+    let refers = all
+        .iter()
+        .any(|s| s.id_ref.is_some() || s.pairs.iter().any(|p| p.id_ref.is_some()));
     if !refers {
         return SetIndex::new();
     }
-    all.into_iter().filter(|s| s.id_ref.is_none()).map(|s| (s.id.as_str(), s)).collect()
+    all.into_iter()
+        .filter(|s| s.id_ref.is_none())
+        .map(|s| (s.id.as_str(), s))
+        .collect()
 }
 
 fn primitive_sets<'c>(p: &'c Primitive, all: &mut Vec<&'c AttributeSet>) {

@@ -18,24 +18,36 @@ pub fn interval_of(op: &Operation) -> i64 {
 
 /// An attribute of the element, or of its meta sets.
 pub fn attribute<'o>(op: &'o Operation, name: &str) -> Option<&'o str> {
-    op.extra.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).or_else(|| {
-        op.sets
-            .iter()
-            .filter(|s| s.kind == SetKind::Meta)
-            .flat_map(|s| &s.pairs)
-            .find(|p| p.name == name)
-            .and_then(|p| p.value.as_deref())
-    })
+    op.extra
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, v)| v.as_str())
+        .or_else(|| {
+            op.sets
+                .iter()
+                .filter(|s| s.kind == SetKind::Meta)
+                .flat_map(|s| &s.pairs)
+                .find(|p| p.name == name)
+                .and_then(|p| p.value.as_deref())
+        })
 }
 
 /// Whether a configured operation is enabled.
 pub fn enabled(op: &Operation) -> bool {
-    attribute(op, "enabled").and_then(parse_bool).unwrap_or(true)
+    attribute(op, "enabled")
+        .and_then(parse_bool)
+        .unwrap_or(true)
 }
 
 impl<'c> World<'c> {
     /// The configured operation of a name and interval.
-    pub fn find_op(&self, r: RscIx, name: &str, interval_ms: i64, disabled_too: bool) -> Option<&Operation> {
+    pub fn find_op(
+        &self,
+        r: RscIx,
+        name: &str,
+        interval_ms: i64,
+        disabled_too: bool,
+    ) -> Option<&Operation> {
         if !self.is_primitive(r) {
             return None;
         }
@@ -44,7 +56,9 @@ impl<'c> World<'c> {
             .iter()
             .copied()
             .chain(cfg.made_ops.iter())
-            .find(|o| o.name == name && interval_of(o) == interval_ms && (disabled_too || enabled(o)))
+            .find(|o| {
+                o.name == name && interval_of(o) == interval_ms && (disabled_too || enabled(o))
+            })
     }
 
     /// Meta attributes that an action of that name, interval and node has.
@@ -58,7 +72,12 @@ impl<'c> World<'c> {
         } else {
             None
         };
-        let facts = Facts { now: self.now, agent, op: Some((name, interval_ms)), ..Facts::default() };
+        let facts = Facts {
+            now: self.now,
+            agent,
+            op: Some((name, interval_ms)),
+            ..Facts::default()
+        };
         let probe = name == "monitor" && interval_ms == 0;
         if probe && self.is_primitive(r) {
             // A probe borrows the timeout of the most frequent monitor.
@@ -82,9 +101,17 @@ impl<'c> World<'c> {
             }
             meta.insert("name".to_owned(), name.to_owned());
         }
-        let defaults: Vec<&AttributeSet> = self.cib.configuration.operation_defaults.iter().collect();
+        let defaults: Vec<&AttributeSet> =
+            self.cib.configuration.operation_defaults.iter().collect();
         let mut fallback = BTreeMap::new();
-        nvset::collect(&defaults, SetKind::Meta, None, &facts, &self.set_by_id, &mut fallback);
+        nvset::collect(
+            &defaults,
+            SetKind::Meta,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut fallback,
+        );
         for (n, v) in fallback {
             meta.entry(n).or_insert(v);
         }
@@ -96,9 +123,15 @@ impl<'c> World<'c> {
             meta.remove("name");
         }
         if let Some(delay) = op.and_then(|o| attribute(o, "start-delay")) {
-            meta.insert("start-delay".to_owned(), parse_ms(delay).unwrap_or(0).to_string());
+            meta.insert(
+                "start-delay".to_owned(),
+                parse_ms(delay).unwrap_or(0).to_string(),
+            );
         }
-        let timeout = meta.get("timeout").and_then(|t| parse_ms(t)).unwrap_or(20_000);
+        let timeout = meta
+            .get("timeout")
+            .and_then(|t| parse_ms(t))
+            .unwrap_or(20_000);
         meta.insert("timeout".to_owned(), timeout.max(0).to_string());
         meta
     }
@@ -154,15 +187,28 @@ impl<'c> World<'c> {
     }
 
     /// What a failure of an operation leads to.
-    pub fn on_fail(&self, r: RscIx, name: &str, interval_ms: i64, meta: &BTreeMap<String, String>) -> OnFail {
+    pub fn on_fail(
+        &self,
+        r: RscIx,
+        name: &str,
+        interval_ms: i64,
+        meta: &BTreeMap<String, String>,
+    ) -> OnFail {
         let mut value = meta.get("on-fail").map(|v| v.to_ascii_lowercase());
-        if value.as_deref() == Some("demote") && !self.may_demote_on_fail(r, name, interval_ms, meta) {
+        if value.as_deref() == Some("demote")
+            && !self.may_demote_on_fail(r, name, interval_ms, meta)
+        {
             value = None;
         }
         if name == "demote" && value.is_none() {
             value = self.demote_on_fail_of_monitor(r);
         }
-        if name == "stop" && matches!(value.as_deref(), Some("standby" | "stop" | "restart" | "demote" | "migrate")) {
+        if name == "stop"
+            && matches!(
+                value.as_deref(),
+                Some("standby" | "stop" | "restart" | "demote" | "migrate")
+            )
+        {
             // Only what keeps a resource that may still run from being started elsewhere makes sense.
             if value.as_deref() != Some("standby") {
                 value = None;
@@ -201,21 +247,33 @@ impl<'c> World<'c> {
             }
         }
         if name == "stop" {
-            return if self.opts.fencing { OnFail::Fence } else { OnFail::Block };
+            return if self.opts.fencing {
+                OnFail::Fence
+            } else {
+                OnFail::Block
+            };
         }
         OnFail::Restart
     }
 
     fn container_default(&self, r: RscIx) -> bool {
         let rsc = &self.rscs[r];
-        rsc.container.is_some() && (rsc.remote_connection || self.bundled(r)) && !self.is_clone_child_of_bundle(r)
+        rsc.container.is_some()
+            && (rsc.remote_connection || self.bundled(r))
+            && !self.is_clone_child_of_bundle(r)
     }
 
     fn is_clone_child_of_bundle(&self, r: RscIx) -> bool {
         self.rscs[r].parent.is_some_and(|p| self.is_clone(p)) && false
     }
 
-    fn may_demote_on_fail(&self, r: RscIx, name: &str, interval_ms: i64, meta: &BTreeMap<String, String>) -> bool {
+    fn may_demote_on_fail(
+        &self,
+        r: RscIx,
+        name: &str,
+        interval_ms: i64,
+        meta: &BTreeMap<String, String>,
+    ) -> bool {
         let _ = r;
         let promoted = meta.get("role").and_then(|v| Role::parse(v)) == Some(Role::Promoted);
         match name {
@@ -252,11 +310,20 @@ impl<'c> World<'c> {
 
     /// Whether a start failure counts at once as often as the threshold asks.
     pub fn is_op_true(&self, r: RscIx, name: &str, key: &str) -> bool {
-        is_true(self.find_op(r, name, 0, true).and_then(|o| attribute(o, key)))
+        is_true(
+            self.find_op(r, name, 0, true)
+                .and_then(|o| attribute(o, key)),
+        )
     }
 
     /// Parameters that an operation itself carries.
-    pub fn op_params(&self, r: RscIx, name: &str, interval_ms: i64, node: Option<NodeIx>) -> BTreeMap<String, String> {
+    pub fn op_params(
+        &self,
+        r: RscIx,
+        name: &str,
+        interval_ms: i64,
+        node: Option<NodeIx>,
+    ) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         if let Some(op) = self.find_op(r, name, interval_ms, true) {
             let cfg = self.cfg(r);
@@ -275,6 +342,11 @@ impl<'c> World<'c> {
 }
 
 /// [`nvset::collect`] for sets that do not refer to others.
-fn collect_owned(sets: &[&AttributeSet], kind: SetKind, facts: &Facts<'_>, out: &mut BTreeMap<String, String>) {
+fn collect_owned(
+    sets: &[&AttributeSet],
+    kind: SetKind,
+    facts: &Facts<'_>,
+    out: &mut BTreeMap<String, String>,
+) {
     nvset::collect(sets, kind, None, facts, &nvset::SetIndex::new(), out);
 }

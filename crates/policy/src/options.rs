@@ -57,7 +57,8 @@ impl ClusterOptions {
     /// Interprets the pairs; `quorate` and `panic` come from the root element.
     pub fn new(all: BTreeMap<String, String>, quorate: bool, panic: bool) -> Self {
         let get = |names: &[&str]| names.iter().find_map(|n| all.get(*n)).map(String::as_str);
-        let flag = |names: &[&str], default: bool| get(names).and_then(parse_bool).unwrap_or(default);
+        let flag =
+            |names: &[&str], default: bool| get(names).and_then(parse_bool).unwrap_or(default);
         let ms = |names: &[&str], default: i64| get(names).and_then(parse_ms).unwrap_or(default);
         let fencing = flag(&["fencing-enabled", "stonith-enabled"], true);
         let no_quorum = match get(&["no-quorum-policy"]).unwrap_or("stop") {

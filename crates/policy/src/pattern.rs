@@ -72,7 +72,8 @@ impl Parser<'_> {
             Some('?') => (0, 1),
             Some('{') => {
                 self.chars.next();
-                let text: String = std::iter::from_fn(|| self.chars.next_if(|c| *c != '}')).collect();
+                let text: String =
+                    std::iter::from_fn(|| self.chars.next_if(|c| *c != '}')).collect();
                 let (low, high) = match text.split_once(',') {
                     None => (text.parse().ok()?, text.parse().ok()?),
                     Some((l, "")) => (l.parse().ok()?, u32::MAX),
@@ -118,7 +119,12 @@ struct Matcher<'t> {
 }
 
 impl Matcher<'_> {
-    fn sequence(&mut self, parts: &[Repeat], at: usize, then: &mut dyn FnMut(&mut Self, usize) -> bool) -> bool {
+    fn sequence(
+        &mut self,
+        parts: &[Repeat],
+        at: usize,
+        then: &mut dyn FnMut(&mut Self, usize) -> bool,
+    ) -> bool {
         self.steps += 1;
         if self.steps > STEPS_MAX {
             return false;
@@ -152,13 +158,19 @@ impl Matcher<'_> {
         done >= item.min && self.sequence(rest, at, then)
     }
 
-    fn one(&mut self, node: &Node, at: usize, then: &mut dyn FnMut(&mut Self, usize) -> bool) -> bool {
+    fn one(
+        &mut self,
+        node: &Node,
+        at: usize,
+        then: &mut dyn FnMut(&mut Self, usize) -> bool,
+    ) -> bool {
         let here = self.text.get(at).copied();
         match node {
             Node::Char(c) => here == Some(*c) && then(self, at + 1),
             Node::Any => here.is_some() && then(self, at + 1),
             Node::Class(negated, ranges) => {
-                here.is_some_and(|h| ranges.iter().any(|(a, b)| *a <= h && h <= *b) != *negated) && then(self, at + 1)
+                here.is_some_and(|h| ranges.iter().any(|(a, b)| *a <= h && h <= *b) != *negated)
+                    && then(self, at + 1)
             }
             Node::Start => at == 0 && then(self, at),
             Node::End => at == self.text.len() && then(self, at),
@@ -182,7 +194,10 @@ impl Matcher<'_> {
 
 /// Finds the pattern anywhere in the text: the match and its groups. A pattern that is none matches nothing.
 pub fn search(pattern: &str, text: &str) -> Option<Vec<String>> {
-    let mut parser = Parser { chars: pattern.chars().peekable(), groups: 0 };
+    let mut parser = Parser {
+        chars: pattern.chars().peekable(),
+        groups: 0,
+    };
     let alternatives = parser.alternatives(0)?;
     if parser.chars.next().is_some() {
         return None;
@@ -190,7 +205,11 @@ pub fn search(pattern: &str, text: &str) -> Option<Vec<String>> {
     let chars: Vec<char> = text.chars().collect();
     for start in 0..=chars.len() {
         for parts in &alternatives {
-            let mut m = Matcher { text: &chars, groups: vec![None; parser.groups + 1], steps: 0 };
+            let mut m = Matcher {
+                text: &chars,
+                groups: vec![None; parser.groups + 1],
+                steps: 0,
+            };
             let mut end = 0;
             let found = m.sequence(parts, start, &mut |m, at| {
                 m.groups[0] = Some((start, at));
@@ -214,7 +233,10 @@ mod tests {
 
     #[test]
     fn finds_groups_classes_and_repetitions() {
-        assert_eq!(search("^dummy-(.*)$", "dummy-a1"), Some(vec!["dummy-a1".into(), "a1".into()]));
+        assert_eq!(
+            search("^dummy-(.*)$", "dummy-a1"),
+            Some(vec!["dummy-a1".into(), "a1".into()])
+        );
         assert!(search("rsc[0-9]+$", "rsc12").is_some());
         assert!(search("^a|b$", "xxb").is_some());
         assert!(search("(a*)*c", "aaaaaaaaaaaaaaaaaaaaaaaa").is_none());

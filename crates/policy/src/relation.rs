@@ -74,7 +74,11 @@ impl crate::world::World<'_> {
         if flags == rel::NONE || first == then {
             return false;
         }
-        if let Some(have) = self.actions[then].before.iter_mut().find(|(a, _)| *a == first) {
+        if let Some(have) = self.actions[then]
+            .before
+            .iter_mut()
+            .find(|(a, _)| *a == first)
+        {
             if have.1 & flags == flags {
                 return false;
             }
@@ -98,7 +102,13 @@ impl crate::world::World<'_> {
     }
 
     pub fn order_sides(&mut self, first: Side, then: Side, flags: u32) {
-        self.orders.push(OrderCon { first, then, flags, first_key: None, then_key: None });
+        self.orders.push(OrderCon {
+            first,
+            then,
+            flags,
+            first_key: None,
+            then_key: None,
+        });
     }
 
     pub fn order_starts(&mut self, a: RscIx, b: RscIx, flags: u32) {
@@ -111,7 +121,9 @@ impl crate::world::World<'_> {
 
     /// Orders an action after the fencing of the remote node behind a connection.
     pub fn order_after_remote_fencing(&mut self, a: ActIx, r: RscIx) {
-        let Some(n) = self.find_node(&self.rscs[r].id.clone()) else { return };
+        let Some(n) = self.find_node(&self.rscs[r].id.clone()) else {
+            return;
+        };
         let fence = self.fence_op(n, None, true, None, false);
         self.order(fence, a, rel::FIRST_IMPLIES_THEN);
     }

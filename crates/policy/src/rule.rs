@@ -34,7 +34,10 @@ impl Facts<'_> {
 
 /// Whether the rule holds.
 pub fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
-    let any = rule.boolean.as_deref().is_some_and(|b| b.eq_ignore_ascii_case("or"));
+    let any = rule
+        .boolean
+        .as_deref()
+        .is_some_and(|b| b.eq_ignore_ascii_case("or"));
     if rule.parts.is_empty() {
         return true;
     }
@@ -52,31 +55,66 @@ pub fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
 fn part_holds(part: &RulePart, facts: &Facts<'_>) -> bool {
     match part {
         RulePart::Rule(inner) => holds(inner, facts),
-        RulePart::Expression { attribute, operation, value, value_type, value_source, .. } => {
+        RulePart::Expression {
+            attribute,
+            operation,
+            value,
+            value_type,
+            value_source,
+            ..
+        } => {
             let reference = reference(value.as_deref(), value_source.as_deref(), facts);
-            let Some(attrs) = facts.node else { return false };
+            let Some(attrs) = facts.node else {
+                return false;
+            };
             let name = expand(attribute, facts.groups);
             let actual = attrs.get(&name).map(String::as_str);
             expression(actual, operation, reference, value_type.as_deref())
         }
-        RulePart::Date { operation, start, end, duration, spec, .. } => {
-            date(operation.as_deref(), start.as_deref(), end.as_deref(), duration.as_deref(), spec.as_deref(), facts)
-        }
-        RulePart::ResourceType { class, provider, agent, .. } => {
-            let Some((c, p, a)) = facts.agent else { return false };
+        RulePart::Date {
+            operation,
+            start,
+            end,
+            duration,
+            spec,
+            ..
+        } => date(
+            operation.as_deref(),
+            start.as_deref(),
+            end.as_deref(),
+            duration.as_deref(),
+            spec.as_deref(),
+            facts,
+        ),
+        RulePart::ResourceType {
+            class,
+            provider,
+            agent,
+            ..
+        } => {
+            let Some((c, p, a)) = facts.agent else {
+                return false;
+            };
             class.as_deref().is_none_or(|x| x == c)
                 && provider.as_deref().is_none_or(|x| Some(x) == p)
                 && agent.as_deref().is_none_or(|x| x == a)
         }
         RulePart::Operation { name, interval, .. } => {
-            let Some((n, ms)) = facts.op else { return false };
-            n == name && interval.as_deref().is_none_or(|i| crate::score::parse_ms(i) == Some(ms))
+            let Some((n, ms)) = facts.op else {
+                return false;
+            };
+            n == name
+                && interval
+                    .as_deref()
+                    .is_none_or(|i| crate::score::parse_ms(i) == Some(ms))
         }
     }
 }
 
 fn expand(text: &str, groups: Option<&[String]>) -> String {
-    let Some(groups) = groups else { return text.to_owned() };
+    let Some(groups) = groups else {
+        return text.to_owned();
+    };
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -94,7 +132,11 @@ fn expand(text: &str, groups: Option<&[String]>) -> String {
     out
 }
 
-fn reference<'a>(value: Option<&'a str>, source: Option<&str>, facts: &Facts<'a>) -> Option<&'a str> {
+fn reference<'a>(
+    value: Option<&'a str>,
+    source: Option<&str>,
+    facts: &Facts<'a>,
+) -> Option<&'a str> {
     match source {
         Some("param") => facts.params?.get(value?).map(String::as_str),
         Some("meta") => facts.meta?.get(value?).map(String::as_str),
@@ -122,7 +164,12 @@ fn expression(actual: Option<&str>, op: &str, reference: Option<&str>, kind: Opt
     }
 }
 
-fn compare(actual: Option<&str>, reference: Option<&str>, op: &str, kind: Option<&str>) -> Ordering {
+fn compare(
+    actual: Option<&str>,
+    reference: Option<&str>,
+    op: &str,
+    kind: Option<&str>,
+) -> Ordering {
     let (Some(a), Some(b)) = (actual, reference) else {
         return match (actual.is_some(), reference.is_some()) {
             (false, false) => Ordering::Equal,
@@ -133,7 +180,11 @@ fn compare(actual: Option<&str>, reference: Option<&str>, op: &str, kind: Option
     let kind = kind.unwrap_or_else(|| {
         // By default numbers where an order is asked for, text otherwise.
         if matches!(op, "lt" | "lte" | "gt" | "gte") {
-            if a.contains('.') || b.contains('.') { "number" } else { "integer" }
+            if a.contains('.') || b.contains('.') {
+                "number"
+            } else {
+                "integer"
+            }
         } else {
             "string"
         }
@@ -160,7 +211,9 @@ fn integer(text: &str) -> Option<i64> {
         Some(r) => (-1, r),
         None => (1, t.strip_prefix('+').unwrap_or(t)),
     };
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     if end == 0 {
         return None;
     }
@@ -173,7 +226,11 @@ fn integer(text: &str) -> Option<i64> {
 
 /// Compares dotted version numbers part by part.
 pub fn versions(a: &str, b: &str) -> Ordering {
-    let part = |t: &str| t.split('.').map(|p| integer(p).unwrap_or(0)).collect::<Vec<_>>();
+    let part = |t: &str| {
+        t.split('.')
+            .map(|p| integer(p).unwrap_or(0))
+            .collect::<Vec<_>>()
+    };
     let (x, y) = (part(a), part(b));
     for i in 0..x.len().max(y.len()) {
         let order = x.get(i).unwrap_or(&0).cmp(y.get(i).unwrap_or(&0));

@@ -21,7 +21,10 @@ pub fn add(a: Score, b: Score) -> Score {
 #[must_use]
 pub fn parse(text: &str) -> Score {
     let t = text.trim();
-    if t.eq_ignore_ascii_case("infinity") || t.eq_ignore_ascii_case("+infinity") || t.eq_ignore_ascii_case("inf") {
+    if t.eq_ignore_ascii_case("infinity")
+        || t.eq_ignore_ascii_case("+infinity")
+        || t.eq_ignore_ascii_case("inf")
+    {
         return INF;
     }
     if t.eq_ignore_ascii_case("-infinity") || t.eq_ignore_ascii_case("-inf") {

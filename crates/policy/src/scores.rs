@@ -1,6 +1,7 @@
 //! Second stage: what constraints, stickiness, health and failures say of each resource on each node.
 
 pub(crate) mod colocation;
+mod health;
 mod location;
 mod ordering;
 mod refs;
@@ -37,7 +38,13 @@ impl World<'_> {
             self.apply_stickiness(r);
         }
         let failing: Vec<NodeIx> = (0..self.nodes.len())
-            .filter(|&n| self.nodes[n].attrs.range("fail-count-".to_owned()..).next().is_some_and(|(k, _)| k.starts_with("fail-count-")))
+            .filter(|&n| {
+                self.nodes[n]
+                    .attrs
+                    .range("fail-count-".to_owned()..)
+                    .next()
+                    .is_some_and(|(k, _)| k.starts_with("fail-count-"))
+            })
             .collect();
         for n in failing {
             for r in self.top.clone() {
@@ -127,7 +134,9 @@ impl World<'_> {
         if !self.is_primitive(r) {
             return;
         }
-        let cleared = !self.actions_of(r, crate::action::Task::ClearFailcount, Some(n)).is_empty();
+        let cleared = !self
+            .actions_of(r, crate::action::Task::ClearFailcount, Some(n))
+            .is_empty();
         if !cleared && let Some(who) = self.threshold_reached(r, n) {
             self.ban_on(who, n, "__fail_limit__");
         }

@@ -17,7 +17,11 @@ fn date(text: &str) -> Option<Date> {
         if let Some(week) = rest.strip_prefix('W') {
             let (w, d) = week.split_once('-').unwrap_or((week, "1"));
             let day = jiff::civil::Weekday::from_monday_one_offset(d.parse().ok()?).ok()?;
-            return Some(jiff::civil::ISOWeekDate::new(y, w.parse().ok()?, day).ok()?.date());
+            return Some(
+                jiff::civil::ISOWeekDate::new(y, w.parse().ok()?, day)
+                    .ok()?
+                    .date(),
+            );
         }
         if let Some((m, d)) = rest.split_once('-') {
             return Date::new(y, m.parse().ok()?, d.parse().ok()?).ok();
@@ -28,16 +32,22 @@ fn date(text: &str) -> Option<Date> {
         return Date::new(y, rest.parse().ok()?, 1).ok();
     }
     match t.len() {
-        8 if digits(t) => {
-            Date::new(t[..4].parse().ok()?, t[4..6].parse().ok()?, t[6..].parse().ok()?).ok()
-        }
+        8 if digits(t) => Date::new(
+            t[..4].parse().ok()?,
+            t[4..6].parse().ok()?,
+            t[6..].parse().ok()?,
+        )
+        .ok(),
         7 if digits(t) => ordinal(t[..4].parse().ok()?, t[4..].parse().ok()?),
         _ => None,
     }
 }
 
 fn ordinal(year: i16, day: i64) -> Option<Date> {
-    Date::new(year, 1, 1).ok()?.checked_add(jiff::Span::new().try_days(day - 1).ok()?).ok()
+    Date::new(year, 1, 1)
+        .ok()?
+        .checked_add(jiff::Span::new().try_days(day - 1).ok()?)
+        .ok()
 }
 
 fn clock(text: &str) -> Option<(i8, i8, i8)> {
@@ -84,7 +94,12 @@ pub fn parse(text: &str) -> Option<Seconds> {
         }
         _ => 0,
     };
-    let moment = day.at(h, m, s, 0).to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
+    let moment = day
+        .at(h, m, s, 0)
+        .to_zoned(TimeZone::UTC)
+        .ok()?
+        .timestamp()
+        .as_second();
     Some(moment + extra_day - offset)
 }
 
@@ -94,7 +109,12 @@ pub fn text(at: Seconds) -> String {
     match civil(at) {
         Some(c) => format!(
             "{:04}-{:02}-{:02} {:02}:{:02}:{:02}Z",
-            c.year(), c.month(), c.day(), c.hour(), c.minute(), c.second()
+            c.year(),
+            c.month(),
+            c.day(),
+            c.hour(),
+            c.minute(),
+            c.second()
         ),
         None => at.to_string(),
     }
@@ -142,7 +162,9 @@ pub fn add_duration(at: Seconds, parts: &[(String, String)]) -> Option<Seconds> 
     let c = civil(at)?;
     let mut span = jiff::Span::new();
     for (name, value) in parts {
-        let Ok(n) = value.parse::<i64>() else { continue };
+        let Ok(n) = value.parse::<i64>() else {
+            continue;
+        };
         span = match name.as_str() {
             "years" => span.try_years(n).ok()?,
             "months" => span.try_months(n).ok()?,
@@ -185,8 +207,10 @@ fn in_range(have: i64, range: &str) -> bool {
     match range.split_once('-') {
         None => range.trim().parse() == Ok(have),
         Some((low, high)) => {
-            let low_ok = low.trim().is_empty() || low.trim().parse::<i64>().is_ok_and(|l| l <= have);
-            let high_ok = high.trim().is_empty() || high.trim().parse::<i64>().is_ok_and(|h| have <= h);
+            let low_ok =
+                low.trim().is_empty() || low.trim().parse::<i64>().is_ok_and(|l| l <= have);
+            let high_ok =
+                high.trim().is_empty() || high.trim().parse::<i64>().is_ok_and(|h| have <= h);
             low_ok && high_ok
         }
     }
@@ -201,7 +225,10 @@ mod tests {
         assert_eq!(parse("1970-01-02"), Some(86_400));
         assert_eq!(parse("2005-020T12:30"), parse("2005-01-20 12:30:00Z"));
         assert_eq!(parse("2014-05-07 00:28:00"), Some(1_399_422_480));
-        assert_eq!(parse("2016-04-28 11:50:29Z").map(text).as_deref(), Some("2016-04-28 11:50:29Z"));
+        assert_eq!(
+            parse("2016-04-28 11:50:29Z").map(text).as_deref(),
+            Some("2016-04-28 11:50:29Z")
+        );
         assert_eq!(duration_seconds("P1DT1H"), Some(90_000));
     }
 }

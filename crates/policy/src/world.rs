@@ -121,7 +121,12 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub const NONE: Cell = Cell { score: 0, allowed: false, discover: Discover::Always, count: 0 };
+    pub const NONE: Cell = Cell {
+        score: 0,
+        allowed: false,
+        discover: Discover::Always,
+        count: 0,
+    };
 }
 
 /// Whether a node is probed for a resource.
@@ -427,6 +432,10 @@ pub struct World<'c> {
     pub levels: Vec<&'c quorate_model::cib::FencingLevel>,
     pub priority_delay: bool,
     pub stop_notes: BTreeMap<ActIx, ()>,
+    /// Actions that are carried out, in graph order.
+    pub graph: Vec<ActIx>,
+    /// What each of them waits for, in the order of its making.
+    pub graph_inputs: Vec<Vec<ActIx>>,
 }
 
 impl<'c> World<'c> {
@@ -517,13 +526,17 @@ impl<'c> World<'c> {
 
     /// A node that is a resource's guest.
     pub fn is_guest(&self, n: NodeIx) -> bool {
-        self.nodes[n].remote_rsc.is_some_and(|r| self.rscs[r].container.is_some())
+        self.nodes[n]
+            .remote_rsc
+            .is_some_and(|r| self.rscs[r].container.is_some())
     }
 
     /// A remote node with a connection of its own (no guest).
     pub fn is_bare_remote(&self, n: NodeIx) -> bool {
         self.nodes[n].kind == NodeKind::Remote
-            && self.nodes[n].remote_rsc.is_none_or(|r| self.rscs[r].container.is_none())
+            && self.nodes[n]
+                .remote_rsc
+                .is_none_or(|r| self.rscs[r].container.is_none())
     }
 
     pub fn is_remote(&self, n: NodeIx) -> bool {

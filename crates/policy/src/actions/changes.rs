@@ -8,7 +8,11 @@ use quorate_model::status::OperationHistory;
 
 impl<'c> World<'c> {
     pub fn handle_config_changes(&mut self) {
-        let mut list: Vec<_> = self.history.iter().map(|(&(r, n), &h)| (h.node_state, h.resource, r, n)).collect();
+        let mut list: Vec<_> = self
+            .history
+            .iter()
+            .map(|(&(r, n), &h)| (h.node_state, h.resource, r, n))
+            .collect();
         list.sort_unstable();
         for (state, resource, r, n) in list {
             if !self.nodes[n].maintenance && !self.node_available(n, 0, GuestCheck::Nodes) {
@@ -50,7 +54,8 @@ impl<'c> World<'c> {
     fn check_operations(&mut self, r: RscIx, n: NodeIx, state: usize, resource: usize) {
         let cib = self.cib;
         let history = &cib.status.nodes[state].resources[resource];
-        let mut ops: Vec<(usize, &OperationHistory)> = history.operations.iter().enumerate().collect();
+        let mut ops: Vec<(usize, &OperationHistory)> =
+            history.operations.iter().enumerate().collect();
         ops.sort_by(|a, b| crate::facts::by_call(a.1, b.1));
         let list: Vec<&OperationHistory> = ops.iter().map(|(_, o)| *o).collect();
         let (start, stop) = crate::facts::active_span(&list);
@@ -64,13 +69,26 @@ impl<'c> World<'c> {
             }
             let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
             if interval_ms > 0 && (self.rscs[r].maintenance || self.nodes[n].maintenance) {
-                self.schedule_cancel(r, op.call_id, Task::parse(&op.operation), interval_ms, n, "maintenance mode");
+                self.schedule_cancel(
+                    r,
+                    op.call_id,
+                    Task::parse(&op.operation),
+                    interval_ms,
+                    n,
+                    "maintenance mode",
+                );
             } else if interval_ms > 0
-                || matches!(op.operation.as_str(), "monitor" | "start" | "promote" | "migrate_from")
+                || matches!(
+                    op.operation.as_str(),
+                    "monitor" | "start" | "promote" | "migrate_from"
+                )
             {
                 let forced = self.history_override.contains_key(&(state, resource, *ix));
                 if self.operation_changed(r, n, op, forced)
-                    && self.fail_count(n, r, crate::facts::failcount::Expiry::Honoured, None).count != 0
+                    && self
+                        .fail_count(n, r, crate::facts::failcount::Expiry::Honoured, None)
+                        .count
+                        != 0
                 {
                     self.clear_failcount(r, n);
                 }
@@ -78,7 +96,13 @@ impl<'c> World<'c> {
         }
     }
 
-    fn operation_changed(&mut self, r: RscIx, n: NodeIx, op: &OperationHistory, forced: bool) -> bool {
+    fn operation_changed(
+        &mut self,
+        r: RscIx,
+        n: NodeIx,
+        op: &OperationHistory,
+        forced: bool,
+    ) -> bool {
         let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
         let task = Task::parse(&op.operation);
         if interval_ms > 0 && self.find_op(r, &op.operation, interval_ms, false).is_none() {
@@ -87,7 +111,11 @@ impl<'c> World<'c> {
             }
             return true;
         }
-        let verdict = if forced { Verdict::Restart } else { self.digest_check(r, op, n) };
+        let verdict = if forced {
+            Verdict::Restart
+        } else {
+            self.digest_check(r, op, n)
+        };
         match verdict {
             Verdict::Same => false,
             Verdict::Restart => {
@@ -144,7 +172,15 @@ impl<'c> World<'c> {
         let reload = self.action(r, Task::Reload, 0, Some(n), false);
         self.set_reason(reload, Some("resource definition change"), false);
         let flags = rel::ORDERED | rel::CANCELS_FIRST;
-        self.order_sides(Side::Action(reload, Some(r)), Side::Rsc(r, Task::Stop, 0), flags);
-        self.order_sides(Side::Action(reload, Some(r)), Side::Rsc(r, Task::Demote, 0), flags);
+        self.order_sides(
+            Side::Action(reload, Some(r)),
+            Side::Rsc(r, Task::Stop, 0),
+            flags,
+        );
+        self.order_sides(
+            Side::Action(reload, Some(r)),
+            Side::Rsc(r, Task::Demote, 0),
+            flags,
+        );
     }
 }

@@ -32,14 +32,24 @@ impl World<'_> {
             rel::ORDERED | rel::FIRST_IMPLIES_THEN | rel::RESTART,
         );
         if self.rscs[self.uber(r)].promotable || self.rscs[r].role > Role::Unpromoted {
-            self.order_tasks((r, Task::Demote), (r, Task::Stop), rel::PROMOTED_IMPLIES_FIRST);
+            self.order_tasks(
+                (r, Task::Demote),
+                (r, Task::Stop),
+                rel::PROMOTED_IMPLIES_FIRST,
+            );
             self.order_tasks((r, Task::Start), (r, Task::Promote), rel::UNRUNNABLE_BLOCKS);
         }
-        self.order_tasks((r, Task::Delete), (r, Task::Monitor), rel::SAME_NODE | rel::CANCELS_FIRST);
+        self.order_tasks(
+            (r, Task::Delete),
+            (r, Task::Monitor),
+            rel::SAME_NODE | rel::CANCELS_FIRST,
+        );
         if self.have_unfencing && !self.rscs[r].fence_device && self.rscs[r].needs_unfencing {
             self.unfence_orders(r);
         }
-        if !self.rscs[r].utilization.is_empty() && self.opts.strategy != crate::options::Strategy::Default {
+        if !self.rscs[r].utilization.is_empty()
+            && self.opts.strategy != crate::options::Strategy::Default
+        {
             self.utilization_orders(r);
         }
         if let Some(container) = self.rscs[r].container {
@@ -58,7 +68,11 @@ impl World<'_> {
             }
             let unfence = self.fence_op(n, Some("on"), true, None, false);
             use crate::relation::Side;
-            self.order_sides(Side::Rsc(r, Task::Stop, 0), Side::Action(unfence, None), rel::ORDERED | rel::SAME_NODE);
+            self.order_sides(
+                Side::Rsc(r, Task::Stop, 0),
+                Side::Action(unfence, None),
+                rel::ORDERED | rel::SAME_NODE,
+            );
             self.order_sides(
                 Side::Action(unfence, None),
                 Side::Rsc(r, Task::Start, 0),
@@ -83,8 +97,16 @@ impl World<'_> {
                 continue;
             }
             let gate = self.load_stopped(n);
-            self.order_sides(Side::Action(gate, None), Side::Rsc(r, Task::Start, 0), rel::IF_ON_TARGET);
-            self.order_sides(Side::Action(gate, None), Side::Rsc(r, Task::MigrateTo, 0), rel::IF_ON_TARGET);
+            self.order_sides(
+                Side::Action(gate, None),
+                Side::Rsc(r, Task::Start, 0),
+                rel::IF_ON_TARGET,
+            );
+            self.order_sides(
+                Side::Action(gate, None),
+                Side::Rsc(r, Task::MigrateTo, 0),
+                rel::IF_ON_TARGET,
+            );
         }
     }
 
@@ -105,7 +127,11 @@ impl World<'_> {
             }
             self.order_tasks((container, Task::Monitor), (r, Task::Stop), rel::ORDERED);
         } else {
-            guest = self.rscs[container].fillers.iter().copied().find(|&f| self.rscs[f].remote_connection);
+            guest = self.rscs[container]
+                .fillers
+                .iter()
+                .copied()
+                .find(|&f| self.rscs[f].remote_connection);
         }
         if let Some(guest) = guest {
             for n in 0..self.nodes.len() {
@@ -120,7 +146,11 @@ impl World<'_> {
             (r, Task::Start),
             rel::FIRST_IMPLIES_THEN | rel::UNRUNNABLE_BLOCKS,
         );
-        self.order_tasks((r, Task::Stop), (container, Task::Stop), rel::THEN_IMPLIES_FIRST);
+        self.order_tasks(
+            (r, Task::Stop),
+            (container, Task::Stop),
+            rel::THEN_IMPLIES_FIRST,
+        );
         let score = if self.bundled(r) { 10_000 } else { INF };
         self.new_colocation(NewColocation {
             id: "#resource-with-container".to_owned(),
@@ -195,12 +225,23 @@ impl World<'_> {
         }
     }
 
-    fn chain_member(&mut self, r: RscIx, m: RscIx, previous: Option<RscIx>, ordered: bool, promotable: bool) {
+    fn chain_member(
+        &mut self,
+        r: RscIx,
+        m: RscIx,
+        previous: Option<RscIx>,
+        ordered: bool,
+        promotable: bool,
+    ) {
         let strict = rel::FIRST_IMPLIES_THEN | rel::UNRUNNABLE_BLOCKS;
         if !ordered {
             self.order_starts(r, m, strict | rel::FIRST_GRAPHED);
             if promotable {
-                self.order_tasks((r, Task::Promote), (m, Task::Promote), strict | rel::FIRST_GRAPHED);
+                self.order_tasks(
+                    (r, Task::Promote),
+                    (m, Task::Promote),
+                    strict | rel::FIRST_GRAPHED,
+                );
             }
             return;
         }
@@ -208,7 +249,11 @@ impl World<'_> {
         self.order_starts(p, m, strict);
         self.order_stops(m, p, rel::ORDERED | rel::RESTART);
         if !self.rscs[m].running.is_empty() && self.rscs[p].running.is_empty() {
-            self.order_tasks((m, Task::Stop), (p, Task::Start), rel::THEN_IMPLIES_FIRST | rel::UNRUNNABLE_BLOCKS);
+            self.order_tasks(
+                (m, Task::Stop),
+                (p, Task::Start),
+                rel::THEN_IMPLIES_FIRST | rel::UNRUNNABLE_BLOCKS,
+            );
         }
         if promotable {
             self.order_tasks((p, Task::Promote), (m, Task::Promote), strict);
@@ -224,7 +269,11 @@ impl World<'_> {
         self.order_tasks((r, Task::Stop), (r, Task::Stopped), rel::UNRUNNABLE_BLOCKS);
         if promotable {
             self.order_tasks((r, Task::Demoted), (r, Task::Stop), rel::ORDERED);
-            self.order_tasks((r, Task::Started), (r, Task::Promote), rel::UNRUNNABLE_BLOCKS);
+            self.order_tasks(
+                (r, Task::Started),
+                (r, Task::Promote),
+                rel::UNRUNNABLE_BLOCKS,
+            );
         }
         let mut instances = self.rscs[r].children.clone();
         if ordered {
@@ -234,9 +283,17 @@ impl World<'_> {
         for (at, &i) in instances.iter().enumerate() {
             self.internal(i);
             self.order_starts(r, i, rel::UNRUNNABLE_BLOCKS | rel::FIRST_GRAPHED);
-            self.order_tasks((i, Task::Start), (r, Task::Started), rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED);
+            self.order_tasks(
+                (i, Task::Start),
+                (r, Task::Started),
+                rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED,
+            );
             self.order_stops(r, i, rel::FIRST_GRAPHED);
-            self.order_tasks((i, Task::Stop), (r, Task::Stopped), rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED);
+            self.order_tasks(
+                (i, Task::Stop),
+                (r, Task::Stopped),
+                rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED,
+            );
             if ordered {
                 for &later in &instances[at + 1..] {
                     self.order_starts(i, later, rel::ORDERED);

@@ -7,7 +7,9 @@ use crate::world::{NodeIx, RscIx, World};
 impl World<'_> {
     /// A start that is pending is seen as running already, where the node is well.
     pub(super) fn pending_start(&mut self, r: RscIx) {
-        let Some(n) = self.rscs[r].assigned else { return };
+        let Some(n) = self.rscs[r].assigned else {
+            return;
+        };
         let start = self.start_action(r, n, true);
         self.actions[start].flags |= flag::ALWAYS;
     }
@@ -23,7 +25,9 @@ impl World<'_> {
 
     /// Replaces stop and start by a migration.
     pub(super) fn migration_actions(&mut self, r: RscIx, current: Option<NodeIx>) {
-        let (Some(c), Some(a)) = (current, self.rscs[r].assigned) else { return };
+        let (Some(c), Some(a)) = (current, self.rscs[r].assigned) else {
+            return;
+        };
         let partial = self.rscs[r].partial_target.is_some();
         let start = self.start_action(r, a, true);
         let stop = self.stop_action(r, c, true);
@@ -41,18 +45,30 @@ impl World<'_> {
         let own = |t: Task| Side::Rsc(r, t, 0);
         if partial {
             self.actions[from].flags &= !flag::OPTIONAL;
-            self.order_sides(own(Task::MigrateFrom), own(Task::Stop), rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS);
+            self.order_sides(
+                own(Task::MigrateFrom),
+                own(Task::Stop),
+                rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
+            );
             self.order_sides(own(Task::Monitor), own(Task::MigrateFrom), rel::ORDERED);
         } else {
             let to = self.action(r, Task::MigrateTo, 0, Some(c), true);
             self.actions[from].flags |= flag::MIGRATABLE;
             self.actions[to].flags |= flag::MIGRATABLE;
             self.order_sides(own(Task::Monitor), own(Task::MigrateTo), rel::ORDERED);
-            self.order_sides(own(Task::MigrateTo), own(Task::MigrateFrom), rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS);
+            self.order_sides(
+                own(Task::MigrateTo),
+                own(Task::MigrateFrom),
+                rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
+            );
             self.actions[to].flags &= !flag::OPTIONAL;
             self.actions[from].flags &= !flag::OPTIONAL;
         }
-        self.order_sides(own(Task::MigrateFrom), own(Task::Stop), rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS);
+        self.order_sides(
+            own(Task::MigrateFrom),
+            own(Task::Stop),
+            rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
+        );
         self.order_sides(
             own(Task::MigrateFrom),
             own(Task::Start),

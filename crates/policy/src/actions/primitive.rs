@@ -51,7 +51,11 @@ fn deed(from: Role, to: Role) -> Deed {
 impl World<'_> {
     pub(super) fn primitive_actions(&mut self, r: RscIx) {
         if self.rscs[r].next_role == Role::Unknown {
-            let next = if self.rscs[r].assigned.is_some() { Role::Started } else { Role::Stopped };
+            let next = if self.rscs[r].assigned.is_some() {
+                Role::Started
+            } else {
+                Role::Stopped
+            };
             self.set_next_role(r, next, "assignment");
         }
         let (current, all, clean) = self.active_node(r);
@@ -60,7 +64,9 @@ impl World<'_> {
         }
         let assigned = self.rscs[r].assigned;
         let (mut need_stop, mut need_promote, mut migrate) = (false, false, false);
-        let moving = current.is_some() && assigned.is_some() && current != assigned
+        let moving = current.is_some()
+            && assigned.is_some()
+            && current != assigned
             && self.rscs[r].next_role >= Role::Started;
         if moving {
             migrate = self.can_migrate(r, current);
@@ -117,7 +123,13 @@ impl World<'_> {
     ) -> bool {
         let rsc = &self.rscs[r];
         let (source, target) = (rsc.partial_source, rsc.partial_target);
-        if source.is_some() && target.is_some() && *migrate && all == 2 && current == source && rsc.assigned == target {
+        if source.is_some()
+            && target.is_some()
+            && *migrate
+            && all == 2
+            && current == source
+            && rsc.assigned == target
+        {
             return false;
         }
         if source.is_some() || target.is_some() {
@@ -127,12 +139,18 @@ impl World<'_> {
             *migrate = false;
             return false;
         }
-        if self.rscs[r].needs_fencing { all > 1 } else { clean > 1 }
+        if self.rscs[r].needs_fencing {
+            all > 1
+        } else {
+            clean > 1
+        }
     }
 
     fn can_migrate(&self, r: RscIx, current: Option<NodeIx>) -> bool {
         let rsc = &self.rscs[r];
-        let (Some(c), Some(a)) = (current, rsc.assigned) else { return false };
+        let (Some(c), Some(a)) = (current, rsc.assigned) else {
+            return false;
+        };
         if !rsc.allow_migrate || !rsc.managed || rsc.failed || rsc.start_pending {
             return false;
         }
@@ -141,7 +159,13 @@ impl World<'_> {
     }
 
     /// Down to a stop and up again, each step required only where it is.
-    fn restart_actions(&mut self, r: RscIx, current: Option<NodeIx>, need_stop: bool, need_promote: bool) {
+    fn restart_actions(
+        &mut self,
+        r: RscIx,
+        current: Option<NodeIx>,
+        need_stop: bool,
+        need_promote: bool,
+    ) {
         let start_role = self.rscs[r].role;
         let mut role = start_role;
         self.rscs[r].restarting = true;
@@ -190,7 +214,11 @@ impl World<'_> {
     /// The one node where a resource that is active too often may stay.
     fn expected_node(&self, r: RscIx, n: Option<NodeIx>) -> bool {
         let rsc = &self.rscs[r];
-        rsc.stop_unexpected && rsc.restarting && rsc.next_role > Role::Stopped && n.is_some() && rsc.assigned == n
+        rsc.stop_unexpected
+            && rsc.restarting
+            && rsc.next_role > Role::Stopped
+            && n.is_some()
+            && rsc.assigned == n
     }
 
     fn do_stop(&mut self, r: RscIx, optional: bool) {
@@ -274,27 +302,41 @@ impl World<'_> {
             return;
         }
         self.action(r, Task::Delete, 0, Some(n), optional);
-        let stop_flags = if optional { rel::FIRST_IMPLIES_THEN } else { rel::ORDERED };
+        let stop_flags = if optional {
+            rel::FIRST_IMPLIES_THEN
+        } else {
+            rel::ORDERED
+        };
         self.order_tasks((r, Task::Stop), (r, Task::Delete), stop_flags);
         self.order_tasks((r, Task::Delete), (r, Task::Start), stop_flags);
     }
 
     /// Orders an action after the unfencing of its node.
     pub(crate) fn order_vs_unfence(&mut self, r: RscIx, n: NodeIx, a: usize, flags: u32) {
-        if !self.rscs[r].needs_unfencing || self.rscs[r].fence_device || self.is_remote(n) && self.is_guest(n) {
+        if !self.rscs[r].needs_unfencing
+            || self.rscs[r].fence_device
+            || self.is_remote(n) && self.is_guest(n)
+        {
             return;
         }
         let required = !self.unfenced(n);
         let unfence = self.fence_op(n, Some("on"), !required, None, false);
         self.order(unfence, a, flags);
         if required && !self.unfenced(n) {
-            let reason = format!("required by {} {}", self.rscs[r].id, self.actions[a].task.text());
+            let reason = format!(
+                "required by {} {}",
+                self.rscs[r].id,
+                self.actions[a].task.text()
+            );
             self.set_reason(unfence, Some(&reason), false);
         }
     }
 
     /// Whether a node has been unfenced since it joined.
     pub(crate) fn unfenced(&self, n: NodeIx) -> bool {
-        self.nodes[n].attrs.get("#node-unfenced").is_some_and(|v| v != "0" && !v.is_empty())
+        self.nodes[n]
+            .attrs
+            .get("#node-unfenced")
+            .is_some_and(|v| v != "0" && !v.is_empty())
     }
 }

@@ -9,9 +9,7 @@ impl World<'_> {
         for n in 0..self.nodes.len() {
             let node = &self.nodes[n];
             if !node.online {
-                if self.is_bare_remote(n)
-                    && node.remote_rsc.is_some_and(|r| self.rscs[r].failed)
-                {
+                if self.is_bare_remote(n) && node.remote_rsc.is_some_and(|r| self.rscs[r].failed) {
                     self.fence_node(n, "the connection is unrecoverable", false);
                 }
                 continue;
@@ -56,7 +54,10 @@ impl World<'_> {
         if self.rscs[r].unique {
             return self.probe_all(&instances, n);
         }
-        let here = instances.iter().copied().find(|&i| self.assigned_node(i) == Some(n));
+        let here = instances
+            .iter()
+            .copied()
+            .find(|&i| self.assigned_node(i) == Some(n));
         match here.or(instances.first().copied()) {
             Some(i) => self.probe(i, n),
             None => false,
@@ -65,7 +66,10 @@ impl World<'_> {
 
     /// A guest that a resource carries, if it carries one.
     fn carries_guest(&self, r: RscIx) -> bool {
-        self.rscs[r].fillers.iter().any(|&f| self.rscs[f].remote_connection)
+        self.rscs[r]
+            .fillers
+            .iter()
+            .any(|&f| self.rscs[f].remote_connection)
     }
 
     fn probe_wanted(&mut self, r: RscIx, n: NodeIx) -> bool {
@@ -90,7 +94,9 @@ impl World<'_> {
             return false;
         }
         if self.is_guest(n) {
-            let guest = self.nodes[n].remote_rsc.and_then(|c| self.rscs[c].container);
+            let guest = self.nodes[n]
+                .remote_rsc
+                .and_then(|c| self.rscs[c].container);
             if let Some(guest) = guest {
                 if self.rscs[guest].role == Role::Stopped {
                     return false;
@@ -131,15 +137,25 @@ impl World<'_> {
             None
         };
         if let Some(e) = expected {
-            self.actions[probe].meta.insert("op_target_rc".to_owned(), e.to_owned());
+            self.actions[probe]
+                .meta
+                .insert("op_target_rc".to_owned(), e.to_owned());
         }
         let top = self.ordering_top(r);
         let mut flags = rel::ORDERED;
         if !self.actions[probe].is(flag::RUNNABLE) && self.rscs[top].running.is_empty() {
             flags |= rel::UNRUNNABLE_BLOCKS;
         }
-        self.order_sides(Side::Action(probe, Some(r)), Side::Rsc(top, Task::Start, 0), flags);
-        self.order_sides(Side::Action(probe, Some(r)), Side::Rsc(top, Task::Reload, 0), rel::ORDERED);
+        self.order_sides(
+            Side::Action(probe, Some(r)),
+            Side::Rsc(top, Task::Start, 0),
+            flags,
+        );
+        self.order_sides(
+            Side::Action(probe, Some(r)),
+            Side::Rsc(top, Task::Reload, 0),
+            rel::ORDERED,
+        );
         true
     }
 

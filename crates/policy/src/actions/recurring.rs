@@ -42,15 +42,27 @@ impl World<'_> {
         for op in cfg.ops.iter().copied().chain(cfg.made_ops.iter()) {
             let interval_ms = interval_of(op);
             let task = Task::parse(&op.name);
-            if interval_ms <= 0 || !enabled(op) || matches!(task, Task::Start | Task::Stop | Task::Promote | Task::Demote) {
+            if interval_ms <= 0
+                || !enabled(op)
+                || matches!(
+                    task,
+                    Task::Start | Task::Stop | Task::Promote | Task::Demote
+                )
+            {
                 continue;
             }
             if seen.contains(&(task, interval_ms)) {
                 continue;
             }
             seen.push((task, interval_ms));
-            let role = attribute(op, "role").and_then(Role::parse).unwrap_or(Role::Unknown);
-            out.push(Recurring { task, interval_ms, role });
+            let role = attribute(op, "role")
+                .and_then(Role::parse)
+                .unwrap_or(Role::Unknown);
+            out.push(Recurring {
+                task,
+                interval_ms,
+                role,
+            });
         }
         out
     }
@@ -69,12 +81,18 @@ impl World<'_> {
         let key = op_key(&self.rscs[r].id, op.task.text(), op.interval_ms);
         let optional = match self.running_monitor(r, &key, n) {
             None => false,
-            Some(a) => self.actions[start].is(flag::OPTIONAL) && !self.actions[a].is(flag::RESCHEDULED),
+            Some(a) => {
+                self.actions[start].is(flag::OPTIONAL) && !self.actions[a].is(flag::RESCHEDULED)
+            }
         };
         let next = self.rscs[r].next_role;
         // "Started" means any active role but the promoted one.
         let default_role = op.role == Role::Unknown;
-        let mismatch = if default_role { next == Role::Promoted } else { next != op.role };
+        let mismatch = if default_role {
+            next == Role::Promoted
+        } else {
+            next != op.role
+        };
         if mismatch {
             if optional {
                 let cancel = self.cancel_action(r, op.task, op.interval_ms, n);
@@ -88,7 +106,11 @@ impl World<'_> {
                     _ => None,
                 };
                 if let Some(after) = after {
-                    self.order_sides(Side::Action(cancel, Some(r)), Side::Rsc(r, after, 0), rel::UNRUNNABLE_BLOCKS);
+                    self.order_sides(
+                        Side::Action(cancel, Some(r)),
+                        Side::Rsc(r, after, 0),
+                        rel::UNRUNNABLE_BLOCKS,
+                    );
                 }
             }
             return;
@@ -99,7 +121,9 @@ impl World<'_> {
             self.actions[mon].flags &= !flag::RUNNABLE;
         }
         if next == Role::Promoted {
-            self.actions[mon].meta.insert("op_target_rc".to_owned(), "8".to_owned());
+            self.actions[mon]
+                .meta
+                .insert("op_target_rc".to_owned(), "8".to_owned());
         }
         if !self.rscs[r].managed {
             return;
@@ -136,7 +160,11 @@ impl World<'_> {
             // It will be active there.
             let cancel = self.cancel_action(r, op.task, op.interval_ms, n);
             if matches!(self.rscs[r].next_role, Role::Started | Role::Unpromoted) {
-                self.order_sides(Side::Action(cancel, Some(r)), Side::Rsc(r, Task::Start, 0), rel::UNRUNNABLE_BLOCKS);
+                self.order_sides(
+                    Side::Action(cancel, Some(r)),
+                    Side::Rsc(r, Task::Start, 0),
+                    rel::UNRUNNABLE_BLOCKS,
+                );
             }
         }
         for n in 0..self.nodes.len() {
@@ -146,7 +174,9 @@ impl World<'_> {
             let running = self.running_monitor(r, &key, n);
             let optional = running.is_some_and(|a| !self.actions[a].is(flag::RESCHEDULED));
             let mon = self.action(r, op.task, op.interval_ms, Some(n), optional);
-            self.actions[mon].meta.insert("op_target_rc".to_owned(), "7".to_owned());
+            self.actions[mon]
+                .meta
+                .insert("op_target_rc".to_owned(), "7".to_owned());
             if self.rscs[r].managed {
                 for probe in self.actions_of(r, Task::Monitor, Some(n)) {
                     self.order(probe, mon, rel::UNRUNNABLE_BLOCKS);

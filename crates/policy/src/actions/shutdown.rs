@@ -35,7 +35,10 @@ impl World<'_> {
                     }
                     fencing_ops.push(fence);
                 }
-            } else if self.nodes[n].kind == NodeKind::Member && self.nodes[n].online && self.nodes[n].shutdown {
+            } else if self.nodes[n].kind == NodeKind::Member
+                && self.nodes[n].online
+                && self.nodes[n].shutdown
+            {
                 let down = self.shutdown_action(n);
                 if self.nodes[n].is_dc {
                     dc_down = Some(down);
@@ -62,7 +65,9 @@ impl World<'_> {
     fn shutdown_action(&mut self, n: NodeIx) -> ActIx {
         let key = format!("do_shutdown-{}", self.nodes[n].name);
         let down = self.node_action(key, Task::Shutdown, Some(n), false);
-        self.actions[down].meta.insert("op_no_wait".to_owned(), "true".to_owned());
+        self.actions[down]
+            .meta
+            .insert("op_no_wait".to_owned(), "true".to_owned());
         for a in (0..self.actions.len()).rev() {
             let action = &self.actions[a];
             let Some(r) = action.rsc else { continue };
@@ -135,7 +140,10 @@ impl World<'_> {
                 }
                 Needs::Quorum => {
                     let rsc = &self.rscs[r];
-                    if self.actions[a].task == Task::Start && rsc.allowed[n].allowed && !rsc.known[n] {
+                    if self.actions[a].task == Task::Start
+                        && rsc.allowed[n].allowed
+                        && !rsc.known[n]
+                    {
                         self.order(fence, a, rel::ORDERED | rel::UNRUNNABLE_BLOCKS);
                     }
                 }
@@ -179,5 +187,12 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn secondary_notification(&mut self, _a: ActIx, _r: RscIx, _fence: ActIx, _n: NodeIx) {}
+    pub(crate) fn secondary_notification(
+        &mut self,
+        _a: ActIx,
+        _r: RscIx,
+        _fence: ActIx,
+        _n: NodeIx,
+    ) {
+    }
 }

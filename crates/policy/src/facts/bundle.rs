@@ -18,5 +18,11 @@ impl<'c> World<'c> {
     }
 
     /// Replaces the placeholder for a container's host by its name.
-    pub fn host_address(&self, _r: RscIx, _n: Option<NodeIx>, _params: &mut BTreeMap<String, String>) {}
+    pub fn host_address(
+        &self,
+        _r: RscIx,
+        _n: Option<NodeIx>,
+        _params: &mut BTreeMap<String, String>,
+    ) {
+    }
 }

@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 
 impl<'c> World<'c> {
     fn template(&self, id: &str) -> Option<&'c Primitive> {
-        self.cib.configuration.resources.iter().find_map(|r| match r {
-            Resource::Template(t) if t.id == id => Some(t),
-            _ => None,
-        })
+        self.cib
+            .configuration
+            .resources
+            .iter()
+            .find_map(|r| match r {
+                Resource::Template(t) if t.id == id => Some(t),
+                _ => None,
+            })
     }
 
     /// The operations of a primitive, those that it borrows by reference included.
@@ -40,10 +44,20 @@ impl<'c> World<'c> {
         if let Some(t) = template {
             sets.extend(&t.sets);
             let key = |o: &Operation| {
-                (o.name.clone(), o.interval.as_deref().and_then(crate::score::parse_ms).unwrap_or(0))
+                (
+                    o.name.clone(),
+                    o.interval
+                        .as_deref()
+                        .and_then(crate::score::parse_ms)
+                        .unwrap_or(0),
+                )
             };
             let have: Vec<_> = ops.iter().map(|o| key(o)).collect();
-            ops.extend(self.own_ops(t).into_iter().filter(|o| !have.contains(&key(o))));
+            ops.extend(
+                self.own_ops(t)
+                    .into_iter()
+                    .filter(|o| !have.contains(&key(o))),
+            );
         }
         sets.extend(&p.sets);
         let from = |own: &'c Option<String>, base: Option<&'c str>| own.as_deref().or(base);
@@ -69,21 +83,47 @@ impl<'c> World<'c> {
         parent: Option<RscIx>,
         agent: Option<(&str, Option<&str>, &str)>,
     ) -> BTreeMap<String, String> {
-        let facts = Facts { now: self.now, agent, ..Facts::default() };
+        let facts = Facts {
+            now: self.now,
+            agent,
+            ..Facts::default()
+        };
         let mut meta: BTreeMap<String, String> = extra.iter().cloned().collect();
-        nvset::collect(sets, SetKind::Meta, None, &facts, &self.set_by_id, &mut meta);
+        nvset::collect(
+            sets,
+            SetKind::Meta,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut meta,
+        );
         let mut at = parent;
         while let Some(p) = at {
             let sets = &self.rsc_sets[p];
             let mut inherited = BTreeMap::new();
-            nvset::collect(sets, SetKind::Meta, None, &facts, &self.set_by_id, &mut inherited);
+            nvset::collect(
+                sets,
+                SetKind::Meta,
+                None,
+                &facts,
+                &self.set_by_id,
+                &mut inherited,
+            );
             for (name, value) in inherited {
                 meta.entry(name).or_insert(value);
             }
             at = self.rscs[p].parent;
         }
-        let defaults: Vec<&AttributeSet> = self.cib.configuration.resource_defaults.iter().collect();
-        nvset::collect(&defaults, SetKind::Meta, None, &facts, &self.set_by_id, &mut meta);
+        let defaults: Vec<&AttributeSet> =
+            self.cib.configuration.resource_defaults.iter().collect();
+        nvset::collect(
+            &defaults,
+            SetKind::Meta,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut meta,
+        );
         if let Some(at) = facts.next.get() {
             self.recheck_by(at);
         }
@@ -100,12 +140,26 @@ impl<'c> World<'c> {
             ..Facts::default()
         };
         let mut out: BTreeMap<String, String> = cfg.extra_params.iter().cloned().collect();
-        nvset::collect(&cfg.sets, SetKind::Instance, None, &facts, &self.set_by_id, &mut out);
+        nvset::collect(
+            &cfg.sets,
+            SetKind::Instance,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut out,
+        );
         let mut at = self.rscs[r].parent;
         while let Some(p) = at {
             if !self.is_bundle(p) {
                 let mut inherited = BTreeMap::new();
-                nvset::collect(&self.rsc_sets[p], SetKind::Instance, None, &facts, &self.set_by_id, &mut inherited);
+                nvset::collect(
+                    &self.rsc_sets[p],
+                    SetKind::Instance,
+                    None,
+                    &facts,
+                    &self.set_by_id,
+                    &mut inherited,
+                );
                 for (name, value) in inherited {
                     out.entry(name).or_insert(value);
                 }

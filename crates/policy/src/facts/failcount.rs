@@ -57,10 +57,16 @@ impl World<'_> {
         let rsc = &self.rscs[r];
         let mut out = FailCount { count: 0, last: 0 };
         let history = self.history_name(r);
-        let base = if rsc.unique { history } else { base_name(history) };
+        let base = if rsc.unique {
+            history
+        } else {
+            base_name(history)
+        };
         let attrs = &self.nodes[n].attrs;
         let matching = |key: &str, prefix: &str| -> bool {
-            let Some(rest) = key.strip_prefix(prefix).and_then(|k| k.strip_prefix(base)) else { return false };
+            let Some(rest) = key.strip_prefix(prefix).and_then(|k| k.strip_prefix(base)) else {
+                return false;
+            };
             let rest = if rsc.unique {
                 rest
             } else if let Some(number) = rest.strip_prefix(':') {
@@ -72,13 +78,19 @@ impl World<'_> {
         };
         let range = |prefix: &str| prefix.to_owned();
         let from = range("fail-count-");
-        for (key, value) in attrs.range(from..).take_while(|(k, _)| k.starts_with("fail-count-")) {
+        for (key, value) in attrs
+            .range(from..)
+            .take_while(|(k, _)| k.starts_with("fail-count-"))
+        {
             if matching(key, "fail-count-") {
                 out.count = add(out.count, parse(value).clamp(0, INF));
             }
         }
         let from = range("last-failure-");
-        for (key, value) in attrs.range(from..).take_while(|(k, _)| k.starts_with("last-failure-")) {
+        for (key, value) in attrs
+            .range(from..)
+            .take_while(|(k, _)| k.starts_with("last-failure-"))
+        {
             if matching(key, "last-failure-") {
                 out.last = out.last.max(value.parse().unwrap_or(0));
             }
@@ -87,14 +99,19 @@ impl World<'_> {
     }
 
     /// A failure whose operation says `on-fail=block` does not time out.
-    pub(super) fn blocked_failure(&self, n: NodeIx, r: RscIx, op: Option<&OperationHistory>) -> bool {
+    pub(super) fn blocked_failure(
+        &self,
+        n: NodeIx,
+        r: RscIx,
+        op: Option<&OperationHistory>,
+    ) -> bool {
         if !self.is_primitive(r) {
             return false;
         }
         let cfg = self.cfg(r);
         for conf in &cfg.ops {
-            let blocks =
-                crate::opconfig::attribute(conf, "on-fail").is_some_and(|v| v.eq_ignore_ascii_case("block"));
+            let blocks = crate::opconfig::attribute(conf, "on-fail")
+                .is_some_and(|v| v.eq_ignore_ascii_case("block"));
             if !blocks {
                 continue;
             }

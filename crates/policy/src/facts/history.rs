@@ -71,7 +71,8 @@ impl Result_<'_> {
 
     /// A probe that says "cannot run here" is as good as "not running".
     fn maskable(&self) -> bool {
-        self.probe() && (matches!(self.op.rc, rc::NOT_INSTALLED | rc::INVALID) || self.op.status == 7)
+        self.probe()
+            && (matches!(self.op.rc, rc::NOT_INSTALLED | rc::INVALID) || self.op.status == 7)
     }
 
     fn history_key(&self) -> String {
@@ -121,7 +122,8 @@ impl<'c> World<'c> {
         ix: usize,
         history: &'c ResourceHistory,
     ) -> Option<RscIx> {
-        let lock = self.opts.shutdown_lock && history.extra.iter().any(|(k, _)| k == "shutdown-lock");
+        let lock =
+            self.opts.shutdown_lock && history.extra.iter().any(|(k, _)| k == "shutdown-lock");
         if history.operations.is_empty() && !lock {
             return None;
         }
@@ -133,7 +135,13 @@ impl<'c> World<'c> {
         if lock {
             self.unpack_lock(r, n, history);
         }
-        self.history.insert((r, n), HistoryRef { node_state: state_ix, resource: ix });
+        self.history.insert(
+            (r, n),
+            HistoryRef {
+                node_state: state_ix,
+                resource: ix,
+            },
+        );
         let mut ops: Vec<&OperationHistory> = history.operations.iter().collect();
         ops.sort_by(|a, b| by_call(a, b));
         let saved = self.rscs[r].role;
@@ -158,7 +166,11 @@ impl<'c> World<'c> {
     }
 
     fn unpack_lock(&mut self, r: RscIx, n: NodeIx, history: &ResourceHistory) {
-        let at = history.extra.iter().find(|(k, _)| k == "shutdown-lock").and_then(|(_, v)| v.parse().ok());
+        let at = history
+            .extra
+            .iter()
+            .find(|(k, _)| k == "shutdown-lock")
+            .and_then(|(_, v)| v.parse().ok());
         let Some(at) = at else { return };
         let limit = self.opts.shutdown_lock_limit_s;
         if limit > 0 && self.now > at + limit {
@@ -185,7 +197,11 @@ impl<'c> World<'c> {
                 return Found::Rsc(r);
             }
         }
-        let Some(&clone) = self.anon_by_base.get(base).or_else(|| self.anon_by_base.get(id.as_str())) else {
+        let Some(&clone) = self
+            .anon_by_base
+            .get(base)
+            .or_else(|| self.anon_by_base.get(id.as_str()))
+        else {
             return Found::Unknown;
         };
         let r = if let Some(bundle) = self.rscs[clone].parent {
@@ -205,7 +221,11 @@ impl<'c> World<'c> {
         if self.is_primitive(instance) {
             return (base_name(&self.rscs[instance].id) == base).then_some(instance);
         }
-        self.rscs[instance].children.iter().copied().find(|&c| base_name(&self.rscs[c].id) == base)
+        self.rscs[instance]
+            .children
+            .iter()
+            .copied()
+            .find(|&c| base_name(&self.rscs[c].id) == base)
     }
 
     /// Nodes on which an instance (or any part of it) is active now.
@@ -340,7 +360,15 @@ impl<'c> World<'c> {
     ) {
         let Some(exec) = exec(op.status) else { return };
         let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
-        let mut h = Result_ { r, n, op, rc: op.rc, expected: expected_rc(op), exec, interval_ms };
+        let mut h = Result_ {
+            r,
+            n,
+            op,
+            rc: op.rc,
+            expected: expected_rc(op),
+            exec,
+            interval_ms,
+        };
         if matches!(op.operation.as_str(), "cancel" | "meta-data" | "delete") {
             return;
         }
@@ -353,9 +381,11 @@ impl<'c> World<'c> {
             if self.nodes[n].online && !self.nodes[n].unclean {
                 // The monitor has to be run again: its result is no longer believed.
                 if let Some(at) = self.history.get(&(r, n)) {
-                    let list = &self.cib.status.nodes[at.node_state].resources[at.resource].operations;
+                    let list =
+                        &self.cib.status.nodes[at.node_state].resources[at.resource].operations;
                     if let Some(ix) = list.iter().position(|o| std::ptr::eq(o, op)) {
-                        self.history_override.insert((at.node_state, at.resource, ix), ());
+                        self.history_override
+                            .insert((at.node_state, at.resource, ix), ());
                     }
                 }
                 return;
@@ -418,7 +448,10 @@ impl<'c> World<'c> {
 
     fn record_failed(&mut self, h: &Result_<'_>) {
         let node = self.nodes[h.n].name.clone();
-        self.failed_ops.push(crate::world::FailedOp { node, key: h.history_key() });
+        self.failed_ops.push(crate::world::FailedOp {
+            node,
+            key: h.history_key(),
+        });
     }
 
     /// Whether a result is older than failures are remembered; schedules forgetting where it is due.
@@ -462,8 +495,14 @@ impl<'c> World<'c> {
             }
         }
         if expired && h.probe() {
-            let harmless =
-                [rc::OK, rc::NOT_RUNNING, rc::PROMOTED, rc::DEGRADED, rc::DEGRADED_PROMOTED].contains(&h.op.rc);
+            let harmless = [
+                rc::OK,
+                rc::NOT_RUNNING,
+                rc::PROMOTED,
+                rc::DEGRADED,
+                rc::DEGRADED_PROMOTED,
+            ]
+            .contains(&h.op.rc);
             if harmless {
                 expired = false;
             }
@@ -484,7 +523,9 @@ impl<'c> World<'c> {
         }
         matches!(
             self.digest_check(h.r, h.op, h.n),
-            crate::digest::Verdict::Restart | crate::digest::Verdict::Reload | crate::digest::Verdict::Changed
+            crate::digest::Verdict::Restart
+                | crate::digest::Verdict::Reload
+                | crate::digest::Verdict::Changed
         )
     }
 
@@ -496,13 +537,16 @@ impl<'c> World<'c> {
         {
             return false;
         }
-        self.find_node(&self.rscs[h.r].id).is_some_and(|n| !self.nodes[n].remote_was_fenced)
+        self.find_node(&self.rscs[h.r].id)
+            .is_some_and(|n| !self.nodes[n].remote_was_fenced)
     }
 
     /// Schedules forgetting a resource's failures on a node.
     pub(crate) fn clear_failcount(&mut self, r: RscIx, n: NodeIx) -> usize {
         let a = self.action(r, Task::ClearFailcount, 0, Some(n), false);
-        self.actions[a].meta.insert("op_no_wait".to_owned(), "true".to_owned());
+        self.actions[a]
+            .meta
+            .insert("op_no_wait".to_owned(), "true".to_owned());
         self.actions[a].flags |= crate::action::flag::RUNNABLE;
         a
     }
@@ -528,7 +572,11 @@ impl<'c> World<'c> {
         if h.expected < 0 {
             h.exec = Exec::Error;
         } else {
-            h.exec = if h.rc == h.expected { Exec::Done } else { Exec::Error };
+            h.exec = if h.rc == h.expected {
+                Exec::Done
+            } else {
+                Exec::Error
+            };
         }
         let probe = h.probe();
         match h.rc {
@@ -585,7 +633,11 @@ impl<'c> World<'c> {
             }
             "promote" => self.rscs[h.r].role = Role::Promoted,
             "migrate_to" if self.nodes[h.n].unclean => {
-                let target = h.op.extra.iter().find(|(k, _)| k == "migrate_target").map(|(_, v)| v.clone());
+                let target =
+                    h.op.extra
+                        .iter()
+                        .find(|(k, _)| k == "migrate_target")
+                        .map(|(_, v)| v.clone());
                 if let Some(t) = target.and_then(|t| self.find_node(&t)) {
                     self.stop_action(h.r, t, false);
                 }
@@ -600,7 +652,11 @@ impl<'c> World<'c> {
 
     fn set_active(&mut self, r: RscIx) {
         let promotable = self.rscs[self.uber(r)].promotable;
-        self.rscs[r].role = if promotable { Role::Unpromoted } else { Role::Started };
+        self.rscs[r].role = if promotable {
+            Role::Unpromoted
+        } else {
+            Role::Started
+        };
     }
 
     fn succeeded(
@@ -704,7 +760,11 @@ impl<'c> World<'c> {
         }
         if fail_role == Role::Stopped {
             let top = self.uber(r);
-            let who = if self.rscs[r].parent.is_some() && self.is_anon_clone(top) { top } else { r };
+            let who = if self.rscs[r].parent.is_some() && self.is_anon_clone(top) {
+                top
+            } else {
+                r
+            };
             for cell in &mut self.rscs[who].allowed {
                 cell.allowed = true;
                 cell.score = -INF;
@@ -720,7 +780,8 @@ impl<'c> World<'c> {
         }
         for (at, op) in ops.iter().enumerate() {
             let at = i64::try_from(at).unwrap_or(0);
-            if (start < stop && at <= stop) || at < start || op.interval_ms == 0 || op.status == -1 {
+            if (start < stop && at <= stop) || at < start || op.interval_ms == 0 || op.status == -1
+            {
                 continue;
             }
             let interval = i64::try_from(op.interval_ms).unwrap_or(0);
@@ -751,7 +812,9 @@ impl<'c> World<'c> {
                 fence = true;
             } else if self.opts.fencing {
                 if self.is_bare_remote(n)
-                    && self.nodes[n].remote_rsc.is_some_and(|c| !self.rscs[c].failed)
+                    && self.nodes[n]
+                        .remote_rsc
+                        .is_some_and(|c| !self.rscs[c].failed)
                 {
                     self.nodes[n].unseen = true;
                     reason = Some(format!(
@@ -762,12 +825,18 @@ impl<'c> World<'c> {
                 fence = true;
             }
             if fence {
-                let reason = reason.unwrap_or_else(|| format!("{} is thought to be active there", self.rscs[r].id));
+                let reason = reason.unwrap_or_else(|| {
+                    format!("{} is thought to be active there", self.rscs[r].id)
+                });
                 self.fence_node(n, &reason, false);
             }
         }
         let saved = on_fail;
-        let on_fail = if self.nodes[n].unclean { OnFail::Ignore } else { on_fail };
+        let on_fail = if self.nodes[n].unclean {
+            OnFail::Ignore
+        } else {
+            on_fail
+        };
         self.recover(r, n, on_fail, active);
         if self.rscs[r].failed
             && self.rscs[r].remote_connection
@@ -787,16 +856,23 @@ impl<'c> World<'c> {
                     self.rscs[r].stop_if_failed = true;
                 }
             }
-        } else if self.rscs[r].history_id.as_deref().is_some_and(|h| h.contains(':')) {
+        } else if self.rscs[r]
+            .history_id
+            .as_deref()
+            .is_some_and(|h| h.contains(':'))
+        {
             // Only a running instance keeps the number it had in the history.
-            self.rscs[r].history_id = Some(base_name(&self.rscs[r].id).to_owned());
+            self.rscs[r].history_id = None;
         } else {
             for a in self.actions_of(r, Task::Stop, Some(n)) {
                 self.actions[a].flags |= crate::action::flag::OPTIONAL;
             }
         }
         let rsc = &mut self.rscs[r];
-        if rsc.role == Role::Stopped && rsc.partial_source == Some(n) && rsc.partial_target.is_some() {
+        if rsc.role == Role::Stopped
+            && rsc.partial_source == Some(n)
+            && rsc.partial_target.is_some()
+        {
             rsc.role = Role::Started;
         }
     }
@@ -876,8 +952,13 @@ impl<'c> World<'c> {
         self.nodes[n].running.push(r);
         if self.is_primitive(r) {
             if !failed {
-                let importance = self.rscs[r].priority + i32::from(self.rscs[r].role == Role::Promoted);
-                let carrier = if self.is_guest(n) { self.guest_host(n) } else { Some(n) };
+                let importance =
+                    self.rscs[r].priority + i32::from(self.rscs[r].role == Role::Promoted);
+                let carrier = if self.is_guest(n) {
+                    self.guest_host(n)
+                } else {
+                    Some(n)
+                };
                 self.nodes[n].priority += importance;
                 if let Some(c) = carrier.filter(|&c| c != n) {
                     self.nodes[c].priority += importance;
@@ -908,7 +989,9 @@ impl<'c> World<'c> {
     }
 
     fn guest_host(&self, n: NodeIx) -> Option<NodeIx> {
-        let container = self.nodes[n].remote_rsc.and_then(|r| self.rscs[r].container)?;
+        let container = self.nodes[n]
+            .remote_rsc
+            .and_then(|r| self.rscs[r].container)?;
         self.rscs[container].running.first().copied()
     }
 
@@ -963,7 +1046,11 @@ pub(crate) fn active_span(ops: &[&OperationHistory]) -> (i64, i64) {
         }
     }
     if start == -1 {
-        start = if implied_role != -1 { implied_role } else { implied_monitor };
+        start = if implied_role != -1 {
+            implied_role
+        } else {
+            implied_monitor
+        };
     }
     (start, stop)
 }

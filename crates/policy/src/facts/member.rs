@@ -51,7 +51,13 @@ impl World<'_> {
         }
     }
 
-    fn online_without_fencing(&mut self, n: usize, state: &NodeState, member: i64, peer: i64) -> bool {
+    fn online_without_fencing(
+        &mut self,
+        n: usize,
+        state: &NodeState,
+        member: i64,
+        peer: i64,
+    ) -> bool {
         if member <= 0 {
             return false;
         }
@@ -73,9 +79,10 @@ impl World<'_> {
             return false;
         }
         let join = state.join.as_deref();
-        let terminate = self.nodes[n].attrs.get("terminate").is_some_and(|v| {
-            parse_bool(v) == Some(true) || v.parse::<i64>().is_ok_and(|t| t > 0)
-        });
+        let terminate = self.nodes[n]
+            .attrs
+            .get("terminate")
+            .is_some_and(|v| parse_bool(v) == Some(true) || v.parse::<i64>().is_ok_and(|t| t > 0));
         if matches!(join, Some("nack" | "banned")) {
             self.fence_node(n, "peer failed Pacemaker membership criteria", false);
         } else if terminate {
@@ -85,7 +92,11 @@ impl World<'_> {
             self.fence_node(n, "fencing was requested", false);
         } else if matches!(state.expected.as_deref(), Some("down") | None) {
             if self.pending_too_long(member, peer) {
-                self.fence_node(n, "peer pending timed out on joining the process group", false);
+                self.fence_node(
+                    n,
+                    "peer pending timed out on joining the process group",
+                    false,
+                );
             } else if member > 0 || peer > 0 {
                 self.nodes[n].standby = true;
                 self.nodes[n].pending = true;
@@ -124,7 +135,13 @@ impl World<'_> {
         };
         let rsc = &self.rscs[r];
         let container = rsc.container.map(|c| &self.rscs[c]);
-        let host = container.and_then(|c| if c.running.len() == 1 { c.running.first() } else { None });
+        let host = container.and_then(|c| {
+            if c.running.len() == 1 {
+                c.running.first()
+            } else {
+                None
+            }
+        });
         let mut online = self.nodes[n].online;
         let mut shutdown = self.nodes[n].shutdown;
         let mut reset = self.nodes[n].remote_requires_reset;
@@ -159,11 +176,16 @@ impl World<'_> {
         let yes = |world: &Self, name: &str| {
             crate::score::is_true(world.nodes[n].attrs.get(name).map(String::as_str))
         };
-        let unmanaged = self.nodes[n].remote_rsc.is_some_and(|r| !self.rscs[r].managed);
+        let unmanaged = self.nodes[n]
+            .remote_rsc
+            .is_some_and(|r| !self.rscs[r].managed);
         let standby = yes(self, "standby");
         let maintenance = yes(self, "maintenance") || unmanaged;
-        let no_probes =
-            self.nodes[n].attrs.get("resource-discovery-enabled").and_then(|v| parse_bool(v)) == Some(false);
+        let no_probes = self.nodes[n]
+            .attrs
+            .get("resource-discovery-enabled")
+            .and_then(|v| parse_bool(v))
+            == Some(false);
         let may_skip = !self.is_bare_remote(n) || self.opts.fencing;
         let node = &mut self.nodes[n];
         node.shutdown |= shutdown;

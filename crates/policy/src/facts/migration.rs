@@ -23,15 +23,22 @@ pub(crate) fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
     match (a.call_id, b.call_id) {
         (-1, -1) => Ordering::Equal,
         (x, y) if x >= 0 && y >= 0 && x != y => x.cmp(&y),
-        (x, y) if x >= 0 && x == y => {
-            a.last_rc_change.unwrap_or(0).cmp(&b.last_rc_change.unwrap_or(0))
-        }
+        (x, y) if x >= 0 && x == y => a
+            .last_rc_change
+            .unwrap_or(0)
+            .cmp(&b.last_rc_change.unwrap_or(0)),
         (x, y) => {
             // One is pending: its transition tells how old it is.
             let (ua, ta) = transition(a);
             let (ub, tb) = transition(b);
             if ua != ub || ta == tb {
-                if y == -1 { Ordering::Less } else if x == -1 { Ordering::Greater } else { Ordering::Equal }
+                if y == -1 {
+                    Ordering::Less
+                } else if x == -1 {
+                    Ordering::Greater
+                } else {
+                    Ordering::Equal
+                }
             } else if (ta >= 0 && ta < tb) || tb == -1 {
                 Ordering::Less
             } else {
@@ -43,7 +50,9 @@ pub(crate) fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
 
 /// Coordinator's uuid and transition number of a result.
 fn transition(op: &OperationHistory) -> (&str, i64) {
-    let Some(key) = op.transition_key.as_deref() else { return ("", -1) };
+    let Some(key) = op.transition_key.as_deref() else {
+        return ("", -1);
+    };
     let mut parts = key.splitn(4, ':');
     let _action = parts.next();
     let number = parts.next().and_then(|p| p.parse().ok()).unwrap_or(-1);
@@ -52,7 +61,10 @@ fn transition(op: &OperationHistory) -> (&str, i64) {
 }
 
 fn extra<'o>(op: &'o OperationHistory, name: &str) -> Option<&'o str> {
-    op.extra.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    op.extra
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, v)| v.as_str())
 }
 
 impl<'c> World<'c> {
@@ -95,7 +107,10 @@ impl<'c> World<'c> {
         self.history_on(r, node).is_some_and(|h| {
             h.operations.iter().any(|o| {
                 !std::ptr::eq(o, op)
-                    && matches!(o.operation.as_str(), "start" | "stop" | "migrate_to" | "migrate_from")
+                    && matches!(
+                        o.operation.as_str(),
+                        "start" | "stop" | "migrate_to" | "migrate_from"
+                    )
                     && newer(o, op, same) == Ordering::Greater
             })
         })
@@ -132,7 +147,9 @@ impl<'c> World<'c> {
 
     /// A successful `migrate_to`.
     pub(super) fn migrated_to(&mut self, r: RscIx, n: NodeIx, op: &'c OperationHistory) {
-        let (Some(source), Some(target)) = (extra(op, "migrate_source"), extra(op, "migrate_target")) else {
+        let (Some(source), Some(target)) =
+            (extra(op, "migrate_source"), extra(op, "migrate_target"))
+        else {
             return;
         };
         let source_newer = self.moved_after(r, source, op, true);
@@ -177,7 +194,9 @@ impl<'c> World<'c> {
 
     /// A failed `migrate_to`.
     pub(super) fn migrate_to_failed(&mut self, r: RscIx, n: NodeIx, op: &'c OperationHistory) {
-        let (Some(source), Some(target)) = (extra(op, "migrate_source"), extra(op, "migrate_target")) else {
+        let (Some(source), Some(target)) =
+            (extra(op, "migrate_source"), extra(op, "migrate_target"))
+        else {
             return;
         };
         self.rscs[r].role = Role::Started;
@@ -193,7 +212,9 @@ impl<'c> World<'c> {
 
     /// A failed `migrate_from`.
     pub(super) fn migrate_from_failed(&mut self, r: RscIx, op: &'c OperationHistory) {
-        let (Some(source), Some(target)) = (extra(op, "migrate_source"), extra(op, "migrate_target")) else {
+        let (Some(source), Some(target)) =
+            (extra(op, "migrate_source"), extra(op, "migrate_target"))
+        else {
             return;
         };
         self.rscs[r].role = Role::Started;

@@ -41,7 +41,15 @@ pub fn compare_names(a: &str, b: &str) -> Ordering {
 
 pub(super) fn new_node(id: &str, name: &str, kind: NodeKind) -> Node {
     let mut attrs = BTreeMap::new();
-    attrs.insert("#kind".to_owned(), if kind == NodeKind::Remote { "remote" } else { "cluster" }.to_owned());
+    attrs.insert(
+        "#kind".to_owned(),
+        if kind == NodeKind::Remote {
+            "remote"
+        } else {
+            "cluster"
+        }
+        .to_owned(),
+    );
     Node {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -79,7 +87,11 @@ impl World<'_> {
     pub(super) fn unpack_nodes(&mut self) {
         let cib = self.cib;
         for node in &cib.configuration.nodes {
-            let name = if node.uname.is_empty() { &node.id } else { &node.uname };
+            let name = if node.uname.is_empty() {
+                &node.id
+            } else {
+                &node.uname
+            };
             let kind = match node.kind.as_deref() {
                 Some("remote") => NodeKind::Remote,
                 _ => NodeKind::Member,
@@ -94,10 +106,22 @@ impl World<'_> {
             let sets: Vec<&AttributeSet> = node.sets.iter().collect();
             self.node_sets(&mut new, &sets, SetKind::Instance);
             let mut utilization = BTreeMap::new();
-            let facts = Facts { now: self.now, ..Facts::default() };
-            nvset::collect(&sets, SetKind::Utilization, None, &facts, &self.set_by_id, &mut utilization);
-            new.utilization =
-                utilization.into_iter().map(|(k, v)| (k, i64::from(crate::score::parse(&v)))).collect();
+            let facts = Facts {
+                now: self.now,
+                ..Facts::default()
+            };
+            nvset::collect(
+                &sets,
+                SetKind::Utilization,
+                None,
+                &facts,
+                &self.set_by_id,
+                &mut utilization,
+            );
+            new.utilization = utilization
+                .into_iter()
+                .map(|(k, v)| (k, i64::from(crate::score::parse(&v))))
+                .collect();
             self.nodes.push(new);
         }
         for resource in &cib.configuration.resources {
@@ -119,7 +143,9 @@ impl World<'_> {
         self.orphaned_remote_nodes();
         self.nodes.sort_by(|a, b| compare_names(&a.name, &b.name));
         for (ix, node) in self.nodes.iter().enumerate() {
-            self.node_by_name.entry(node.name.to_ascii_lowercase()).or_insert(ix);
+            self.node_by_name
+                .entry(node.name.to_ascii_lowercase())
+                .or_insert(ix);
             self.node_by_id.entry(node.id.clone()).or_insert(ix);
         }
     }
@@ -127,16 +153,22 @@ impl World<'_> {
     fn base_attributes(&self, node: &mut Node) {
         node.attrs.insert("#uname".to_owned(), node.name.clone());
         node.attrs.insert("#id".to_owned(), node.id.clone());
-        node.attrs.insert("#is_dc".to_owned(), node.is_dc.to_string());
+        node.attrs
+            .insert("#is_dc".to_owned(), node.is_dc.to_string());
         if let Some(name) = self.opts.text("cluster-name") {
-            node.attrs.insert("#cluster-name".to_owned(), name.to_owned());
+            node.attrs
+                .insert("#cluster-name".to_owned(), name.to_owned());
         }
     }
 
     fn node_sets(&mut self, node: &mut Node, sets: &[&AttributeSet], kind: SetKind) {
         let mut found = BTreeMap::new();
         let attrs = node.attrs.clone();
-        let facts = Facts { now: self.now, node: Some(&attrs), ..Facts::default() };
+        let facts = Facts {
+            now: self.now,
+            node: Some(&attrs),
+            ..Facts::default()
+        };
         nvset::collect(sets, kind, None, &facts, &self.set_by_id, &mut found);
         if let Some(at) = facts.next.get() {
             self.recheck_by(at);
@@ -145,7 +177,11 @@ impl World<'_> {
             node.attrs.insert(name, value);
         }
         if !node.attrs.contains_key("#site-name") {
-            let site = node.attrs.get("site-name").or_else(|| node.attrs.get("#cluster-name")).cloned();
+            let site = node
+                .attrs
+                .get("site-name")
+                .or_else(|| node.attrs.get("#cluster-name"))
+                .cloned();
             if let Some(site) = site {
                 node.attrs.insert("#site-name".to_owned(), site);
             }
@@ -154,13 +190,27 @@ impl World<'_> {
 
     /// A node for a remote connection resource, or for a guest that a resource carries.
     fn remote_node_of(&mut self, p: &Primitive) {
-        let template = self.cib.configuration.resources.iter().find_map(|r| match r {
-            Resource::Template(t) if p.template.as_deref() == Some(t.id.as_str()) => Some(t),
-            _ => None,
-        });
-        let class = p.class.as_deref().or(template.and_then(|t| t.class.as_deref()));
-        let agent = p.agent.as_deref().or(template.and_then(|t| t.agent.as_deref()));
-        let provider = p.provider.as_deref().or(template.and_then(|t| t.provider.as_deref()));
+        let template = self
+            .cib
+            .configuration
+            .resources
+            .iter()
+            .find_map(|r| match r {
+                Resource::Template(t) if p.template.as_deref() == Some(t.id.as_str()) => Some(t),
+                _ => None,
+            });
+        let class = p
+            .class
+            .as_deref()
+            .or(template.and_then(|t| t.class.as_deref()));
+        let agent = p
+            .agent
+            .as_deref()
+            .or(template.and_then(|t| t.agent.as_deref()));
+        let provider = p
+            .provider
+            .as_deref()
+            .or(template.and_then(|t| t.provider.as_deref()));
         if class == Some("ocf") && provider == Some("pacemaker") && agent == Some("remote") {
             self.add_remote_node(&p.id);
         }
@@ -183,7 +233,10 @@ impl World<'_> {
         let mut names: Vec<String> = Vec::new();
         for state in &self.cib.status.nodes {
             for r in &state.resources {
-                if r.class == "ocf" && r.provider.as_deref() == Some("pacemaker") && r.agent == "remote" {
+                if r.class == "ocf"
+                    && r.provider.as_deref() == Some("pacemaker")
+                    && r.agent == "remote"
+                {
                     names.push(r.id.clone());
                 }
             }
@@ -210,5 +263,10 @@ pub(super) fn guest_name(p: &Primitive) -> Option<&str> {
 }
 
 fn root<'a>(world: &World<'a>, name: &str) -> Option<&'a str> {
-    world.cib.attributes.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    world
+        .cib
+        .attributes
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, v)| v.as_str())
 }

@@ -5,7 +5,8 @@ use crate::nvset;
 use crate::rule::Facts;
 use crate::score::{INF, is_true, parse, parse_bool, parse_ms};
 use crate::world::{
-    Cell, ChildConfig, CloneInfo, Discover, GroupInfo, Kind, MultipleActive, PrimConfig, Role, Rsc, RscIx, World,
+    Cell, ChildConfig, CloneInfo, Discover, GroupInfo, Kind, MultipleActive, PrimConfig, Role, Rsc,
+    RscIx, World,
 };
 use quorate_model::cib::{
     AttributeSet, CloneChild, CloneResource, Group, Operation, Primitive, Resource, SetKind,
@@ -22,7 +23,10 @@ impl<'c> World<'c> {
         let mut guests: Vec<(&'c Primitive, String)> = Vec::new();
         for resource in &cib.configuration.resources {
             super::config::each_primitive(resource, &mut |p| {
-                if let (Some(name), false) = (guest_name(p), matches!(resource, Resource::Template(_) | Resource::Bundle(_))) {
+                if let (Some(name), false) = (
+                    guest_name(p),
+                    matches!(resource, Resource::Template(_) | Resource::Bundle(_)),
+                ) {
                     guests.push((p, name.to_owned()));
                 }
             });
@@ -52,7 +56,8 @@ impl<'c> World<'c> {
             self.link_remote(ix);
         }
         let rscs = &self.rscs;
-        self.top.sort_by_key(|&r| std::cmp::Reverse(rscs[r].priority));
+        self.top
+            .sort_by_key(|&r| std::cmp::Reverse(rscs[r].priority));
     }
 
     fn link_remote(&mut self, r: RscIx) {
@@ -69,9 +74,15 @@ impl<'c> World<'c> {
             self.rscs[r].container = Some(c);
             self.rscs[c].fillers.push(r);
         }
-        if let Some(n) = self.rscs[r].remote_connection.then(|| self.find_node(&self.rscs[r].id)).flatten() {
+        if let Some(n) = self.rscs[r]
+            .remote_connection
+            .then(|| self.find_node(&self.rscs[r].id))
+            .flatten()
+        {
             if self.rscs[r].container.is_some() {
-                self.nodes[n].attrs.insert("#kind".to_owned(), "container".to_owned());
+                self.nodes[n]
+                    .attrs
+                    .insert("#kind".to_owned(), "container".to_owned());
             } else {
                 self.nodes[n].unclean = false;
                 self.nodes[n].unseen = true;
@@ -84,7 +95,10 @@ impl<'c> World<'c> {
         let index = &self.set_by_id;
         let mut meta = BTreeMap::new();
         let sets: Vec<&AttributeSet> = carrier.sets.iter().collect();
-        let facts = Facts { now: self.now, ..Facts::default() };
+        let facts = Facts {
+            now: self.now,
+            ..Facts::default()
+        };
         nvset::collect(&sets, SetKind::Meta, None, &facts, index, &mut meta);
         let get = |n: &str| meta.get(n).cloned();
         let mut params = Vec::new();
@@ -155,7 +169,15 @@ impl<'c> World<'c> {
         let config = self.cfgs[cfg].clone();
         let agent = (config.class, config.provider, config.agent);
         let meta = self.meta_of(&config.sets, &config.extra_meta, parent, Some(agent));
-        let r = self.common(id, Kind::Primitive, parent, meta, cfg, config.sets.clone(), instance);
+        let r = self.common(
+            id,
+            Kind::Primitive,
+            parent,
+            meta,
+            cfg,
+            config.sets.clone(),
+            instance,
+        );
         self.primitive_facts(r);
         r
     }
@@ -169,14 +191,30 @@ impl<'c> World<'c> {
         let mut reconnect = 0;
         if remote {
             let params = self.params(r, None);
-            reconnect = params.get("reconnect_interval").and_then(|v| parse_ms(v)).unwrap_or(0);
+            reconnect = params
+                .get("reconnect_interval")
+                .and_then(|v| parse_ms(v))
+                .unwrap_or(0);
         }
         let mut utilization = BTreeMap::new();
-        let facts = Facts { now: self.now, ..Facts::default() };
+        let facts = Facts {
+            now: self.now,
+            ..Facts::default()
+        };
         let cfg = self.cfg(r);
-        nvset::collect(&cfg.sets, SetKind::Utilization, None, &facts, &self.set_by_id, &mut utilization);
+        nvset::collect(
+            &cfg.sets,
+            SetKind::Utilization,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut utilization,
+        );
         let rsc = &mut self.rscs[r];
-        rsc.utilization = utilization.into_iter().map(|(k, v)| (k, i64::from(parse(&v)))).collect();
+        rsc.utilization = utilization
+            .into_iter()
+            .map(|(k, v)| (k, i64::from(parse(&v))))
+            .collect();
         rsc.fence_device = fence_device;
         rsc.remote_connection = remote;
         rsc.remote_reconnect_ms = reconnect;
@@ -210,11 +248,19 @@ impl<'c> World<'c> {
         self.have_unfencing |= rsc.needs_unfencing;
     }
 
-    pub(super) fn new_group(&mut self, g: &'c Group, parent: Option<RscIx>, instance: Option<u32>) -> RscIx {
+    pub(super) fn new_group(
+        &mut self,
+        g: &'c Group,
+        parent: Option<RscIx>,
+        instance: Option<u32>,
+    ) -> RscIx {
         let sets: Vec<&'c AttributeSet> = g.sets.iter().collect();
         let meta = self.meta_of(&sets, &[], parent, None);
         let flag = |n: &str| meta.get(n).and_then(|v| parse_bool(v)).unwrap_or(true);
-        let info = GroupInfo { ordered: flag("ordered"), colocated: flag("collocated") };
+        let info = GroupInfo {
+            ordered: flag("ordered"),
+            colocated: flag("collocated"),
+        };
         let id = suffixed(&g.id, instance);
         let r = self.common(id, Kind::Group(info), parent, meta, 0, sets, instance);
         for member in &g.members {
@@ -234,20 +280,35 @@ impl<'c> World<'c> {
         let meta = self.meta_of(&sets, &extra, None, None);
         let nodes = i32::try_from(self.nodes.len().max(1)).unwrap_or(i32::MAX);
         let number = |names: &[&str], default: i32| {
-            names.iter().find_map(|n| meta.get(*n)).map_or(default, |v| parse(v))
+            names
+                .iter()
+                .find_map(|n| meta.get(*n))
+                .map_or(default, |v| parse(v))
         };
         let promotable = is_true(meta.get("promotable").map(String::as_str));
         let unique = is_true(meta.get("globally-unique").map(String::as_str));
         let child = match &c.child {
-            CloneChild::Primitive(p) => ChildConfig::Primitive { id: p.id.clone(), cfg: self.merge(p) },
+            CloneChild::Primitive(p) => ChildConfig::Primitive {
+                id: p.id.clone(),
+                cfg: self.merge(p),
+            },
             CloneChild::Group(g) => {
                 self.groups_cfg.push(g);
-                ChildConfig::Group { id: g.id.clone(), group: self.groups_cfg.len() - 1 }
+                ChildConfig::Group {
+                    id: g.id.clone(),
+                    group: self.groups_cfg.len() - 1,
+                }
             }
         };
         let max = number(&["clone-max"], nodes).clamp(0, INSTANCES_MAX);
         let node_max = number(&["clone-node-max"], 1);
-        let info = clone_info(&meta, max, if unique { node_max } else { 1 }, promotable, child);
+        let info = clone_info(
+            &meta,
+            max,
+            if unique { node_max } else { 1 },
+            promotable,
+            child,
+        );
         let r = self.common(c.id.clone(), Kind::Clone(info), None, meta, 0, sets, None);
         for _ in 0..max.max(1) {
             self.new_instance(r);
@@ -286,7 +347,11 @@ impl<'c> World<'c> {
         let get = |n: &str| meta.get(n).map(String::as_str);
         let in_clone = matches!(kind, Kind::Clone(_))
             || parent.is_some_and(|p| matches!(self.rscs[self.uber(p)].kind, Kind::Clone(_)));
-        let unique = if in_clone { is_true(get("globally-unique")) } else { true };
+        let unique = if in_clone {
+            is_true(get("globally-unique"))
+        } else {
+            true
+        };
         let maintenance = is_true(get("maintenance")) || self.opts.maintenance;
         let managed = get("is-managed").and_then(parse_bool).unwrap_or(true) && !maintenance;
         let multiple_active = match get("multiple-active") {
@@ -300,16 +365,19 @@ impl<'c> World<'c> {
             None => i32::from(in_clone),
         };
         let threshold = get("migration-threshold").map_or(INF, parse);
-        let history_id = (in_clone && !unique && instance.is_some()).then(|| base_name(&id).to_owned());
         let promotable = in_clone && is_true(get("promotable"));
         let allow_migrate = get("allow-migrate").and_then(parse_bool);
         let is_primitive = matches!(kind, Kind::Primitive);
-        let allow_migrate = is_primitive && allow_migrate.unwrap_or_else(|| {
-            let c = &self.cfgs[cfg];
-            c.class == "ocf" && c.provider == Some("pacemaker") && c.agent == "remote"
-        });
+        let allow_migrate = is_primitive
+            && allow_migrate.unwrap_or_else(|| {
+                let c = &self.cfgs[cfg];
+                c.class == "ocf" && c.provider == Some("pacemaker") && c.agent == "remote"
+            });
         let nodes = self.nodes.len();
-        let cell = Cell { allowed: self.opts.symmetric, ..Cell::NONE };
+        let cell = Cell {
+            allowed: self.opts.symmetric,
+            ..Cell::NONE
+        };
         let mut rsc = Rsc {
             managed,
             maintenance,
@@ -328,7 +396,6 @@ impl<'c> World<'c> {
             known: vec![false; nodes],
             ..blank(id.clone(), kind)
         };
-        rsc.history_id = history_id;
         rsc.parent = parent;
         rsc.cfg = cfg;
         rsc.instance = instance;
@@ -382,13 +449,25 @@ pub(super) fn clone_info(
     promotable: bool,
     child: ChildConfig,
 ) -> CloneInfo {
-    let number =
-        |names: &[&str], default: i32| names.iter().find_map(|n| meta.get(*n)).map_or(default, |v| parse(v));
+    let number = |names: &[&str], default: i32| {
+        names
+            .iter()
+            .find_map(|n| meta.get(*n))
+            .map_or(default, |v| parse(v))
+    };
     CloneInfo {
         max,
         node_max,
-        promoted_max: if promotable { number(&["promoted-max", "master-max"], 1) } else { 0 },
-        promoted_node_max: if promotable { number(&["promoted-node-max", "master-node-max"], 1) } else { 0 },
+        promoted_max: if promotable {
+            number(&["promoted-max", "master-max"], 1)
+        } else {
+            0
+        },
+        promoted_node_max: if promotable {
+            number(&["promoted-node-max", "master-node-max"], 1)
+        } else {
+            0
+        },
         interleave: is_true(meta.get("interleave").map(String::as_str)),
         ordered: is_true(meta.get("ordered").map(String::as_str)),
         promoted_allocated: 0,
@@ -406,7 +485,9 @@ pub(super) fn clone_info(
 /// `rsc` of `rsc:3`.
 pub fn base_name(id: &str) -> &str {
     match id.rfind(':') {
-        Some(at) if at + 1 < id.len() && id[at + 1..].bytes().all(|b| b.is_ascii_digit()) => &id[..at],
+        Some(at) if at + 1 < id.len() && id[at + 1..].bytes().all(|b| b.is_ascii_digit()) => {
+            &id[..at]
+        }
         _ => id,
     }
 }
@@ -495,5 +576,9 @@ pub(super) fn blank(id: String, kind: Kind) -> Rsc {
 
 /// A resource sees a node as the symmetric default says; used where instances are made late.
 pub(super) fn default_cell(symmetric: bool) -> Cell {
-    Cell { allowed: symmetric, discover: Discover::Always, ..Cell::NONE }
+    Cell {
+        allowed: symmetric,
+        discover: Discover::Always,
+        ..Cell::NONE
+    }
 }

@@ -45,13 +45,26 @@ impl<'c> World<'c> {
     }
 
     pub(super) fn state_node(&self, state: &NodeState) -> Option<usize> {
-        self.node_by_id.get(&state.id).copied().or_else(|| self.find_node(&state.uname))
+        self.node_by_id
+            .get(&state.id)
+            .copied()
+            .or_else(|| self.find_node(&state.uname))
     }
 
     fn unpack_node_state(&mut self, ix: usize, state: &'c NodeState) {
-        let Some(n) = self.state_node(state) else { return };
-        let extra = |name: &str| state.extra.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str());
-        let set = |v: Option<&str>| v.is_some_and(|v| is_true(Some(v)) || v.parse::<i64>().is_ok_and(|t| t > 0));
+        let Some(n) = self.state_node(state) else {
+            return;
+        };
+        let extra = |name: &str| {
+            state
+                .extra
+                .iter()
+                .find(|(k, _)| k == name)
+                .map(|(_, v)| v.as_str())
+        };
+        let set = |v: Option<&str>| {
+            v.is_some_and(|v| is_true(Some(v)) || v.parse::<i64>().is_ok_and(|t| t > 0))
+        };
         self.nodes[n].state_ix = Some(ix);
         if self.is_remote(n) {
             self.nodes[n].remote_was_fenced = set(extra("node_fenced"));
@@ -79,8 +92,19 @@ impl<'c> World<'c> {
         let sets: Vec<&AttributeSet> = state.transient.iter().collect();
         let mut found = BTreeMap::new();
         let attrs = self.nodes[n].attrs.clone();
-        let facts = Facts { now: self.now, node: Some(&attrs), ..Facts::default() };
-        nvset::collect(&sets, SetKind::Instance, None, &facts, &self.set_by_id, &mut found);
+        let facts = Facts {
+            now: self.now,
+            node: Some(&attrs),
+            ..Facts::default()
+        };
+        nvset::collect(
+            &sets,
+            SetKind::Instance,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut found,
+        );
         self.nodes[n].attrs.extend(found);
     }
 
@@ -92,7 +116,9 @@ impl<'c> World<'c> {
             if done[ix] {
                 continue;
             }
-            let Some(n) = self.state_node(state) else { continue };
+            let Some(n) = self.state_node(state) else {
+                continue;
+            };
             if self.nodes[n].unpacked {
                 continue;
             }
@@ -114,13 +140,17 @@ impl<'c> World<'c> {
     fn history_readable(&self, n: usize) -> bool {
         let lock = self.opts.shutdown_lock;
         if self.is_guest(n) {
-            let Some(r) = self.nodes[n].remote_rsc else { return false };
+            let Some(r) = self.nodes[n].remote_rsc else {
+                return false;
+            };
             let container = self.rscs[r].container;
             return self.rscs[r].role == Role::Started
                 && container.is_some_and(|c| self.rscs[c].role == Role::Started);
         }
         if self.is_remote(n) {
-            return self.nodes[n].remote_rsc.is_some_and(|r| lock || self.rscs[r].role == Role::Started);
+            return self.nodes[n]
+                .remote_rsc
+                .is_some_and(|r| lock || self.rscs[r].role == Role::Started);
         }
         self.opts.fencing || self.nodes[n].online || lock
     }
@@ -136,6 +166,8 @@ impl<'c> World<'c> {
 
     /// Whether a node asked to be shut down.
     pub(super) fn shutdown_requested(node: &Node) -> bool {
-        node.attrs.get("shutdown").is_some_and(|v| v.parse::<i64>().is_ok_and(|t| t > 0))
+        node.attrs
+            .get("shutdown")
+            .is_some_and(|v| v.parse::<i64>().is_ok_and(|t| t > 0))
     }
 }

@@ -22,7 +22,13 @@ impl World<'_> {
     }
 
     /// Actions of a resource that one side of a constraint means.
-    fn side_actions(&self, r: RscIx, task: Task, interval_ms: i64, key: Option<&str>) -> Vec<ActIx> {
+    fn side_actions(
+        &self,
+        r: RscIx,
+        task: Task,
+        interval_ms: i64,
+        key: Option<&str>,
+    ) -> Vec<ActIx> {
         self.rscs[r]
             .actions
             .iter()
@@ -35,7 +41,8 @@ impl World<'_> {
                     None => {
                         action.task == task
                             && action.interval_ms == interval_ms
-                            && (task != Task::Notify && task != Task::Notified || !action.key.contains("_notify_"))
+                            && (task != Task::Notify && task != Task::Notified
+                                || !action.key.contains("_notify_"))
                     }
                 }
             })
@@ -71,14 +78,23 @@ impl World<'_> {
                         Side::Action(b, _) => {
                             self.order(first, *b, con.flags);
                         }
-                        Side::Rsc(t, task, interval) => self.order_before_tasks(first, *t, *task, *interval, con),
+                        Side::Rsc(t, task, interval) => {
+                            self.order_before_tasks(first, *t, *task, *interval, con)
+                        }
                     }
                 }
             }
         }
     }
 
-    fn order_before_tasks(&mut self, first: ActIx, r: RscIx, task: Task, interval_ms: i64, con: &OrderCon) {
+    fn order_before_tasks(
+        &mut self,
+        first: ActIx,
+        r: RscIx,
+        task: Task,
+        interval_ms: i64,
+        con: &OrderCon,
+    ) {
         let mut flags = con.flags;
         let action = &self.actions[first];
         if action.rsc == Some(r) && action.is(flag::MIGRATION_ABORT) {
@@ -119,7 +135,11 @@ impl World<'_> {
             if con.score < INF || (!start && con.primary_role != Role::Promoted) {
                 continue;
             }
-            let task = if con.dependent_role == Role::Promoted { Task::Promote } else { Task::Start };
+            let task = if con.dependent_role == Role::Promoted {
+                Task::Promote
+            } else {
+                Task::Start
+            };
             let dependent = con.dependent;
             self.mark_blocked(dependent, task, own);
         }
@@ -143,20 +163,30 @@ impl World<'_> {
     /// Orders that cannot be meant: something inside a guest against the guest's own container.
     fn disable_invalid(&mut self) {
         for a in 0..self.actions.len() {
-            let Some(then_rsc) = self.actions[a].rsc else { continue };
+            let Some(then_rsc) = self.actions[a].rsc else {
+                continue;
+            };
             for at in 0..self.actions[a].before.len() {
                 let (first, flags) = self.actions[a].before[at];
                 if flags & rel::GUEST_ALLOWED != 0 {
                     continue;
                 }
                 let f = &self.actions[first];
-                let (Some(first_rsc), Some(n)) = (f.rsc, f.node) else { continue };
+                let (Some(first_rsc), Some(n)) = (f.rsc, f.node) else {
+                    continue;
+                };
                 if !self.is_guest(n) || !matches!(f.task, Task::Stop | Task::Demote | Task::Start) {
                     continue;
                 }
-                let container = self.nodes[n].remote_rsc.and_then(|c| self.rscs[c].container);
+                let container = self.nodes[n]
+                    .remote_rsc
+                    .and_then(|c| self.rscs[c].container);
                 let bundled = self.bundled(then_rsc) && self.bundled(first_rsc);
-                if container == Some(then_rsc) && self.actions[a].task == Task::Stop && !bundled && f.is(flag::PSEUDO) {
+                if container == Some(then_rsc)
+                    && self.actions[a].task == Task::Stop
+                    && !bundled
+                    && f.is(flag::PSEUDO)
+                {
                     self.actions[a].before[at].1 = rel::NONE;
                 }
             }

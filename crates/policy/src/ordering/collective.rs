@@ -9,7 +9,9 @@ use crate::world::{ActIx, Kind, NodeIx, Role, RscIx, World};
 impl World<'_> {
     /// Flags of an action as its resource's kind sees them.
     pub(super) fn action_flags(&mut self, a: ActIx, node: Option<NodeIx>) -> u32 {
-        let Some(r) = self.actions[a].rsc else { return self.actions[a].flags };
+        let Some(r) = self.actions[a].rsc else {
+            return self.actions[a].flags;
+        };
         match self.rscs[r].kind {
             Kind::Primitive => self.actions[a].flags,
             Kind::Group(_) => self.group_flags(r, a, node),
@@ -48,13 +50,20 @@ impl World<'_> {
         flags
     }
 
-    pub(crate) fn instance_flags(&mut self, a: ActIx, instances: &[RscIx], node: Option<NodeIx>) -> u32 {
+    pub(crate) fn instance_flags(
+        &mut self,
+        a: ActIx,
+        instances: &[RscIx],
+        node: Option<NodeIx>,
+    ) -> u32 {
         let mut flags = flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         let mut any_runnable = false;
         let task = self.actions[a].task.begun();
         for &i in instances {
             let where_ = if self.is_primitive(i) { node } else { None };
-            let Some(ia) = self.find_action(i, task, where_) else { continue };
+            let Some(ia) = self.find_action(i, task, where_) else {
+                continue;
+            };
             let f = self.action_flags(ia, node);
             if flags & flag::OPTIONAL != 0 && f & flag::OPTIONAL == 0 {
                 flags &= !flag::OPTIONAL;
@@ -103,15 +112,20 @@ impl World<'_> {
         depth: u32,
         waiting: &mut Vec<ActIx>,
     ) -> Changed {
-        let Some(r) = self.actions[then].rsc else { return Changed::default() };
+        let Some(r) = self.actions[then].rsc else {
+            return Changed::default();
+        };
         let instances = self.instances(r);
         if self.can_interleave(first, then) {
-            return self.update_interleaved(first, then, &instances, node, filter, kind, depth, waiting);
+            return self
+                .update_interleaved(first, then, &instances, node, filter, kind, depth, waiting);
         }
         let mut changed = self.update_single(first, then, given, filter, kind, depth, waiting);
         let task = self.actions[then].task;
         for i in instances {
-            let Some(a) = self.find_action(i, task, node) else { continue };
+            let Some(a) = self.find_action(i, task, node) else {
+                continue;
+            };
             if self.action_flags(a, node) & flag::RUNNABLE == 0 {
                 continue;
             }
@@ -127,7 +141,9 @@ impl World<'_> {
     }
 
     fn can_interleave(&self, first: ActIx, then: ActIx) -> bool {
-        let (Some(f), Some(t)) = (self.actions[first].rsc, self.actions[then].rsc) else { return false };
+        let (Some(f), Some(t)) = (self.actions[first].rsc, self.actions[then].rsc) else {
+            return false;
+        };
         if f == t || !self.is_cloned(f) || !self.is_cloned(t) {
             return false;
         }
@@ -149,12 +165,15 @@ impl World<'_> {
         waiting: &mut Vec<ActIx>,
     ) -> Changed {
         let mut changed = Changed::default();
-        let Some(first_clone) = self.actions[first].rsc else { return changed };
+        let Some(first_clone) = self.actions[first].rsc else {
+            return changed;
+        };
         let current = matches!(self.actions[first].task, Task::Stopped | Task::Demoted);
         let first_task = self.actions[first].task.begun();
         let then_task = self.actions[then].task;
         for &i in instances {
-            let Some(other) = self.compatible_instance(i, first_clone, Role::Unknown, current) else {
+            let Some(other) = self.compatible_instance(i, first_clone, Role::Unknown, current)
+            else {
                 if !current
                     && kind & (rel::UNRUNNABLE_BLOCKS | rel::FIRST_IMPLIES_THEN) != 0
                     && self.assigned_node(i).is_some()
@@ -164,10 +183,17 @@ impl World<'_> {
                 }
                 continue;
             };
-            let Some(fa) = self.instance_action(other, first_task, node, true) else { continue };
-            let Some(ta) = self.instance_action(i, then_task, node, false) else { continue };
+            let Some(fa) = self.instance_action(other, first_task, node, true) else {
+                continue;
+            };
+            let Some(ta) = self.instance_action(i, then_task, node, false) else {
+                continue;
+            };
             if self.order(fa, ta, kind) {
-                changed.merge(Changed { first: true, then: true });
+                changed.merge(Changed {
+                    first: true,
+                    then: true,
+                });
             }
             let given = self.action_flags(fa, node);
             changed.merge(self.update_ordered(fa, ta, node, given, filter, kind, depth, waiting));
@@ -176,11 +202,20 @@ impl World<'_> {
     }
 
     /// The action of an instance that an interleaved order means; of a bundle's replica, what runs inside.
-    fn instance_action(&self, i: RscIx, task: Task, node: Option<NodeIx>, for_first: bool) -> Option<ActIx> {
+    fn instance_action(
+        &self,
+        i: RscIx,
+        task: Task,
+        node: Option<NodeIx>,
+        for_first: bool,
+    ) -> Option<ActIx> {
         let inside = if for_first {
             !matches!(task, Task::Stop | Task::Stopped)
         } else {
-            matches!(task, Task::Promote | Task::Promoted | Task::Demote | Task::Demoted)
+            matches!(
+                task,
+                Task::Promote | Task::Promoted | Task::Demote | Task::Demoted
+            )
         };
         if inside && let Some(inner) = self.inside(i) {
             return self.find_action(inner, task, None);

@@ -40,7 +40,8 @@ impl World<'_> {
             if probes.is_empty() {
                 continue;
             }
-            let flags = rel::ORDERED | con.flags & (rel::SAME_NODE | rel::IF_ON_TARGET | rel::GUEST_ALLOWED);
+            let flags = rel::ORDERED
+                | con.flags & (rel::SAME_NODE | rel::IF_ON_TARGET | rel::GUEST_ALLOWED);
             let thens = match &con.then {
                 Side::Action(a, _) => vec![*a],
                 Side::Rsc(t, task, _) => self.actions_of(*t, *task, None),
@@ -80,7 +81,9 @@ impl World<'_> {
             return;
         }
         self.actions[after].flags |= flag::DETECT_LOOP;
-        let Some(probe_rsc) = self.actions[probe].rsc else { return };
+        let Some(probe_rsc) = self.actions[probe].rsc else {
+            return;
+        };
         let after_rsc = self.actions[after].rsc;
         let mut compatible = None;
         let mut interleave = false;
@@ -97,10 +100,16 @@ impl World<'_> {
             self.order_restart(probe, after);
         }
         for next in self.actions[after].after.clone() {
-            let flags = self.actions[next].before.iter().find(|(a, _)| *a == after).map_or(0, |(_, f)| *f);
+            let flags = self.actions[next]
+                .before
+                .iter()
+                .find(|(a, _)| *a == after)
+                .map_or(0, |(_, f)| *f);
             if flags & rel::FIRST_IMPLIES_THEN == 0 {
                 let next_rsc = self.actions[next].rsc;
-                let (Some(r), Some(n)) = (after_rsc, next_rsc) else { continue };
+                let (Some(r), Some(n)) = (after_rsc, next_rsc) else {
+                    continue;
+                };
                 let collective = !self.is_primitive(r);
                 if !collective
                     || self.rscs[probe_rsc].parent == Some(r)
@@ -109,7 +118,10 @@ impl World<'_> {
                 {
                     continue;
                 }
-                if !matches!(self.rscs[r].kind, Kind::Group(_)) && interleave && compatible != Some(n) {
+                if !matches!(self.rscs[r].kind, Kind::Group(_))
+                    && interleave
+                    && compatible != Some(n)
+                {
                     continue;
                 }
             }
@@ -123,8 +135,14 @@ impl World<'_> {
 
     /// The stop (or demotion) that goes with a start (or promotion) waits for the probe.
     fn order_restart(&mut self, probe: ActIx, up: ActIx) {
-        let Some(r) = self.actions[up].rsc else { return };
-        let down = if self.actions[up].task == Task::Start { Task::Stop } else { Task::Demote };
+        let Some(r) = self.actions[up].rsc else {
+            return;
+        };
+        let down = if self.actions[up].task == Task::Start {
+            Task::Stop
+        } else {
+            Task::Demote
+        };
         for d in self.actions_of(r, down, None) {
             let same = self.is_primitive(r);
             if same || self.actions[d].is(flag::PSEUDO) {

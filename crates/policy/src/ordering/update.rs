@@ -30,7 +30,9 @@ impl World<'_> {
         while let Some(next) = waiting.pop() {
             rounds += 1;
             if rounds > bound {
-                self.warnings.push("ordering constraints contradict each other; some are not applied".to_owned());
+                self.warnings.push(
+                    "ordering constraints contradict each other; some are not applied".to_owned(),
+                );
                 return;
             }
             self.update_deep(next, 0, &mut waiting);
@@ -92,7 +94,13 @@ impl World<'_> {
         action.node
     }
 
-    fn update_pair(&mut self, then: ActIx, at: usize, depth: u32, waiting: &mut Vec<ActIx>) -> Changed {
+    fn update_pair(
+        &mut self,
+        then: ActIx,
+        at: usize,
+        depth: u32,
+        waiting: &mut Vec<ActIx>,
+    ) -> Changed {
         let (original, mut flags) = self.actions[then].before[at];
         if flags & !rel::DUMPED == rel::NONE {
             return Changed::default();
@@ -106,7 +114,10 @@ impl World<'_> {
             return Changed::default();
         }
         let first_rsc = self.actions[original].rsc;
-        if first_rsc.is_some() && flags & rel::CANCELS_FIRST != 0 && !self.actions[then].is(flag::OPTIONAL) {
+        if first_rsc.is_some()
+            && flags & rel::CANCELS_FIRST != 0
+            && !self.actions[then].is(flag::OPTIONAL)
+        {
             let task = self.actions[original].task;
             self.actions[original].flags |= flag::OPTIONAL;
             if task == Task::Reload
@@ -122,12 +133,23 @@ impl World<'_> {
         }
         let first_flags = self.flags_for(first, then_node);
         let then_flags = self.flags_for(then, first_node);
-        self.relate(first, then, first_flags, then_flags, flags, at, depth, waiting)
+        self.relate(
+            first,
+            then,
+            first_flags,
+            then_flags,
+            flags,
+            at,
+            depth,
+            waiting,
+        )
     }
 
     /// For a collective resource, its confirmation instead of its request.
     fn stand_in(&self, first: ActIx, then: ActIx) -> ActIx {
-        let (Some(f), Some(t)) = (self.actions[first].rsc, self.actions[then].rsc) else { return first };
+        let (Some(f), Some(t)) = (self.actions[first].rsc, self.actions[then].rsc) else {
+            return first;
+        };
         if f == t || self.is_ancestor(t, f) || self.is_primitive(f) {
             return first;
         }
@@ -136,12 +158,19 @@ impl World<'_> {
             return first;
         }
         let done = action.task.done();
-        if !matches!(done, Task::Started | Task::Stopped | Task::Promoted | Task::Demoted) {
+        if !matches!(
+            done,
+            Task::Started | Task::Stopped | Task::Promoted | Task::Demoted
+        ) {
             return first;
         }
         let outermost = self.rscs[f].parent.is_none_or(|p| self.is_bundle(p));
         if self.rscs[f].notify && self.is_clone(f) && outermost {
-            let key = format!("{}_confirmed-post_notify_{}_0", self.rscs[f].id, done.text());
+            let key = format!(
+                "{}_confirmed-post_notify_{}_0",
+                self.rscs[f].id,
+                done.text()
+            );
             if let Some(a) = self.find_key(f, &key, None) {
                 return a;
             }
@@ -162,7 +191,9 @@ impl World<'_> {
     }
 
     fn flags_for(&mut self, a: ActIx, node: Option<NodeIx>) -> u32 {
-        let Some(r) = self.actions[a].rsc else { return self.actions[a].flags };
+        let Some(r) = self.actions[a].rsc else {
+            return self.actions[a].flags;
+        };
         let flags = self.action_flags(a, None);
         if node.is_none() || !self.is_clone(r) {
             return flags;
@@ -196,25 +227,45 @@ impl World<'_> {
         };
         if flags & rel::FIRST_IMPLIES_THEN != 0 {
             if then_rsc.is_some() {
-                changed.merge(go(self, first_flags & flag::OPTIONAL, flag::OPTIONAL, rel::FIRST_IMPLIES_THEN));
+                changed.merge(go(
+                    self,
+                    first_flags & flag::OPTIONAL,
+                    flag::OPTIONAL,
+                    rel::FIRST_IMPLIES_THEN,
+                ));
             } else if first_flags & flag::OPTIONAL == 0 && self.actions[then].is(flag::OPTIONAL) {
                 self.actions[then].flags &= !flag::OPTIONAL;
                 changed.then = true;
             }
         }
         if flags & rel::RESTART != 0 && then_rsc.is_some() {
-            changed.merge(go(self, first_flags, flag::OPTIONAL | flag::RUNNABLE, rel::RESTART));
+            changed.merge(go(
+                self,
+                first_flags,
+                flag::OPTIONAL | flag::RUNNABLE,
+                rel::RESTART,
+            ));
         }
         if flags & rel::THEN_IMPLIES_FIRST != 0 {
             if first_rsc.is_some() {
-                changed.merge(go(self, first_flags, flag::OPTIONAL, rel::THEN_IMPLIES_FIRST));
+                changed.merge(go(
+                    self,
+                    first_flags,
+                    flag::OPTIONAL,
+                    rel::THEN_IMPLIES_FIRST,
+                ));
             } else if first_flags & flag::OPTIONAL == 0 && self.actions[first].is(flag::RUNNABLE) {
                 self.actions[first].flags &= !flag::RUNNABLE;
                 changed.first = true;
             }
         }
         if flags & rel::PROMOTED_IMPLIES_FIRST != 0 && then_rsc.is_some() {
-            changed.merge(go(self, first_flags & flag::OPTIONAL, flag::OPTIONAL, rel::PROMOTED_IMPLIES_FIRST));
+            changed.merge(go(
+                self,
+                first_flags & flag::OPTIONAL,
+                flag::OPTIONAL,
+                rel::PROMOTED_IMPLIES_FIRST,
+            ));
         }
         if flags & rel::MIN_RUNNABLE != 0 {
             if then_rsc.is_some() {
@@ -234,11 +285,21 @@ impl World<'_> {
                 self.actions[then].before[at].1 = rel::NONE;
                 return changed;
             }
-            changed.merge(go(self, first_flags, flag::RUNNABLE, rel::UNRUNNABLE_BLOCKS));
+            changed.merge(go(
+                self,
+                first_flags,
+                flag::RUNNABLE,
+                rel::UNRUNNABLE_BLOCKS,
+            ));
         }
         if flags & rel::UNRUNNABLE_BLOCKS != 0 {
             if then_rsc.is_some() {
-                changed.merge(go(self, first_flags, flag::RUNNABLE, rel::UNRUNNABLE_BLOCKS));
+                changed.merge(go(
+                    self,
+                    first_flags,
+                    flag::RUNNABLE,
+                    rel::UNRUNNABLE_BLOCKS,
+                ));
             } else if first_flags & flag::RUNNABLE == 0 && self.actions[then].is(flag::RUNNABLE) {
                 self.actions[then].flags &= !flag::RUNNABLE;
                 changed.then = true;
@@ -254,7 +315,10 @@ impl World<'_> {
                 changed.merge(go(self, first_flags, filter, kind));
             }
         }
-        if self.actions[first].is(flag::RUNNABLE) && flags & rel::THEN_GRAPHED != 0 && first_flags & flag::OPTIONAL == 0 {
+        if self.actions[first].is(flag::RUNNABLE)
+            && flags & rel::THEN_GRAPHED != 0
+            && first_flags & flag::OPTIONAL == 0
+        {
             self.actions[then].flags |= flag::ALWAYS;
         }
         if flags & rel::FIRST_GRAPHED != 0 && then_flags & flag::OPTIONAL == 0 {
@@ -286,15 +350,22 @@ impl World<'_> {
         depth: u32,
         waiting: &mut Vec<ActIx>,
     ) -> Changed {
-        let Some(r) = self.actions[then].rsc else { return Changed::default() };
+        let Some(r) = self.actions[then].rsc else {
+            return Changed::default();
+        };
         match self.rscs[r].kind {
             Kind::Primitive => self.update_single(first, then, given, filter, kind, depth, waiting),
             Kind::Group(_) => {
-                let mut changed = self.update_single(first, then, given, filter, kind, depth, waiting);
+                let mut changed =
+                    self.update_single(first, then, given, filter, kind, depth, waiting);
                 let task = self.actions[then].task;
                 for m in self.rscs[r].children.clone() {
                     if let Some(a) = self.find_action(m, task, node) {
-                        changed.merge(self.update_ordered(first, a, node, given, filter, kind, depth, waiting));
+                        changed.merge(
+                            self.update_ordered(
+                                first, a, node, given, filter, kind, depth, waiting,
+                            ),
+                        );
                     }
                 }
                 changed
@@ -317,7 +388,9 @@ impl World<'_> {
             flag::MIGRATABLE => "unmigrateable",
             _ => "required",
         };
-        let rsc = other.rsc.map_or_else(String::new, |r| format!("{} ", self.rscs[r].id));
+        let rsc = other
+            .rsc
+            .map_or_else(String::new, |r| format!("{} ", self.rscs[r].id));
         let reason = format!("{change} {rsc}{}", other.task_text());
         self.set_reason(a, Some(&reason), what == flag::MIGRATABLE);
     }
@@ -350,7 +423,9 @@ impl World<'_> {
         if kind & rel::PROMOTED_IMPLIES_FIRST != 0
             && filter & OPTIONAL != 0
             && then_flags & OPTIONAL == 0
-            && self.actions[then].rsc.is_some_and(|r| self.rscs[r].role == Role::Promoted)
+            && self.actions[then]
+                .rsc
+                .is_some_and(|r| self.rscs[r].role == Role::Promoted)
         {
             self.clear_because(first, OPTIONAL, then);
             if self.actions[first].is(MIGRATABLE) && !self.actions[then].is(MIGRATABLE) {
@@ -366,7 +441,10 @@ impl World<'_> {
                 self.clear_because(first, OPTIONAL, then);
             }
         }
-        if kind & rel::FIRST_ELSE_THEN != 0 && filter & OPTIONAL != 0 && !self.actions[first].is(RUNNABLE) {
+        if kind & rel::FIRST_ELSE_THEN != 0
+            && filter & OPTIONAL != 0
+            && !self.actions[first].is(RUNNABLE)
+        {
             self.clear_because(then, MIGRATABLE, first);
             self.actions[then].flags &= !PSEUDO;
         }
@@ -392,7 +470,10 @@ impl World<'_> {
         let mut changed = Changed::default();
         if then_flags != self.actions[then].flags {
             changed.then = true;
-            if self.actions[then].rsc.is_some_and(|r| self.rscs[r].parent.is_some()) {
+            if self.actions[then]
+                .rsc
+                .is_some_and(|r| self.rscs[r].parent.is_some())
+            {
                 self.update_deep(then, depth + 1, waiting);
             }
         }
@@ -404,10 +485,14 @@ impl World<'_> {
     }
 
     fn asymmetric(&mut self, first: ActIx, then: ActIx) {
-        let Some(r) = self.actions[then].rsc else { return };
+        let Some(r) = self.actions[then].rsc else {
+            return;
+        };
         let role = self.state(r, true);
         let task = self.actions[then].task;
-        if (task == Task::Start && role >= Role::Started) || (task == Task::Stop && role == Role::Stopped) {
+        if (task == Task::Start && role >= Role::Started)
+            || (task == Task::Stop && role == Role::Stopped)
+        {
             return;
         }
         let f = &self.actions[first];

@@ -19,7 +19,11 @@ impl World<'_> {
     fn sort_colocations(&self, list: &mut [ColIx], dependent: bool) {
         let side = |c: ColIx| {
             let con = &self.colocations[c];
-            if dependent { con.dependent } else { con.primary }
+            if dependent {
+                con.dependent
+            } else {
+                con.primary
+            }
         };
         let rank = |r: RscIx| match self.rscs[r].kind {
             Kind::Primitive => 0,
@@ -34,7 +38,11 @@ impl World<'_> {
                 .cmp(&ra.priority)
                 .then_with(|| rank(b).cmp(&rank(a)))
                 .then_with(|| {
-                    if self.is_clone(a) { rb.promotable.cmp(&ra.promotable) } else { Ordering::Equal }
+                    if self.is_clone(a) {
+                        rb.promotable.cmp(&ra.promotable)
+                    } else {
+                        Ordering::Equal
+                    }
                 })
                 .then_with(|| ra.id.cmp(&rb.id))
         });
@@ -66,7 +74,11 @@ impl World<'_> {
                         self.collect_this_with(p, origin, out);
                     }
                 } else {
-                    out.extend(rsc.this_with.iter().filter(|&&c| self.has_influence(c, Some(origin))));
+                    out.extend(
+                        rsc.this_with
+                            .iter()
+                            .filter(|&&c| self.has_influence(c, Some(origin))),
+                    );
                 }
             }
             Kind::Group(_) => {
@@ -113,7 +125,11 @@ impl World<'_> {
                         self.collect_with_this(p, origin, out);
                     }
                 } else {
-                    out.extend(rsc.with_this.iter().filter(|&&c| self.has_influence(c, Some(r))));
+                    out.extend(
+                        rsc.with_this
+                            .iter()
+                            .filter(|&&c| self.has_influence(c, Some(r))),
+                    );
                 }
             }
             Kind::Group(ref g) => {
@@ -186,8 +202,12 @@ impl World<'_> {
             && self.is_guest(n)
             && let Some(container) = node.remote_rsc.and_then(|c| self.rscs[c].container)
         {
-            let h = self.rscs[container].assigned.or_else(|| self.rscs[container].running.first().copied());
-            return h.and_then(|h| self.nodes[h].attrs.get(name)).map(String::as_str);
+            let h = self.rscs[container]
+                .assigned
+                .or_else(|| self.rscs[container].running.first().copied());
+            return h
+                .and_then(|h| self.nodes[h].attrs.get(name))
+                .map(String::as_str);
         }
         node.attrs.get(name).map(String::as_str)
     }
@@ -200,7 +220,11 @@ impl World<'_> {
         let con = &self.colocations[c];
         let factor = f64::from(con.score) / f64::from(INF);
         let dependent = con.dependent;
-        let merge = Merge { active: true, nonnegative: self.is_clone(primary), this_with: false };
+        let merge = Merge {
+            active: true,
+            nonnegative: self.is_clone(primary),
+            this_with: false,
+        };
         let mut work = Some(std::mem::take(&mut self.rscs[primary].allowed));
         // The primary keeps its scores while others are asked.
         self.rscs[primary].allowed = work.clone().unwrap_or_default();
@@ -259,10 +283,18 @@ impl World<'_> {
             }
         };
         if self.any_available(&work) {
-            let list = if how.this_with { self.colocations_of(source) } else { self.colocations_with(source) };
+            let list = if how.this_with {
+                self.colocations_of(source)
+            } else {
+                self.colocations_with(source)
+            };
             for c in list {
                 let next = &self.colocations[c];
-                let other = if how.this_with { next.primary } else { next.dependent };
+                let other = if how.this_with {
+                    next.primary
+                } else {
+                    next.dependent
+                };
                 let other_factor = factor * f64::from(next.score) / f64::from(INF);
                 if !how.this_with && !self.has_influence(c, None) {
                     continue;
@@ -300,12 +332,18 @@ impl World<'_> {
             let best = match con.filter(|c| c.attribute.is_some()) {
                 None => {
                     let cell = cells[n];
-                    if cell.allowed && self.node_available(n, 0, GuestCheck::Nodes) { cell.score } else { -INF }
+                    if cell.allowed && self.node_available(n, 0, GuestCheck::Nodes) {
+                        cell.score
+                    } else {
+                        -INF
+                    }
                 }
                 Some(con) => {
                     let value = self.attribute_at(n, con, target);
                     (0..cells.len())
-                        .filter(|&m| cells[m].allowed && self.node_available(m, 0, GuestCheck::Nodes))
+                        .filter(|&m| {
+                            cells[m].allowed && self.node_available(m, 0, GuestCheck::Nodes)
+                        })
                         .filter(|&m| self.attribute_at(m, con, source) == value)
                         .map(|m| cells[m].score)
                         .max()
@@ -314,9 +352,17 @@ impl World<'_> {
             };
             let product = factor * f64::from(best);
             #[allow(clippy::cast_possible_truncation)]
-            let mut delta = (if product < 0.0 { product - 0.5 } else { product + 0.5 }) as i32;
+            let mut delta = (if product < 0.0 {
+                product - 0.5
+            } else {
+                product + 0.5
+            }) as i32;
             if delta == 0 && best != 0 {
-                delta = if factor > 0.0 { 1 } else { i32::from(factor < 0.0) * -1 };
+                delta = if factor > 0.0 {
+                    1
+                } else {
+                    i32::from(factor < 0.0) * -1
+                };
             }
             let cell = &mut work[n];
             let sum = add(delta, cell.score);
@@ -352,13 +398,23 @@ impl World<'_> {
     }
 
     /// Applies a colocation to the dependent's scores (or its promotion).
-    pub(crate) fn apply_coloc(&mut self, dependent: RscIx, primary: RscIx, c: ColIx, for_dependent: bool) {
+    pub(crate) fn apply_coloc(
+        &mut self,
+        dependent: RscIx,
+        primary: RscIx,
+        c: ColIx,
+        for_dependent: bool,
+    ) {
         if for_dependent {
             return match &self.rscs[dependent].kind {
                 Kind::Primitive => self.apply_coloc(dependent, primary, c, false),
                 Kind::Group(g) => {
                     let members = self.rscs[dependent].children.clone();
-                    let chosen = if g.colocated { &members[..members.len().min(1)] } else { &members[..] };
+                    let chosen = if g.colocated {
+                        &members[..members.len().min(1)]
+                    } else {
+                        &members[..]
+                    };
                     if !g.colocated && self.colocations[c].score >= INF {
                         return;
                     }
@@ -379,7 +435,11 @@ impl World<'_> {
                 let members = self.rscs[primary].children.clone();
                 let mandatory = self.colocations[c].score >= INF;
                 if colocated {
-                    let member = if mandatory { members.last() } else { members.first() };
+                    let member = if mandatory {
+                        members.last()
+                    } else {
+                        members.first()
+                    };
                     if let Some(&m) = member {
                         self.apply_coloc(dependent, m, c, false);
                     }
@@ -400,16 +460,21 @@ impl World<'_> {
         }
         let con = self.colocations[c].clone();
         let (d_role, p_role) = (self.role_carrier(dependent), self.role_carrier(primary));
-        let promotable_parent =
-            self.rscs[d_role].parent.is_some_and(|_| self.rscs[self.uber(d_role)].promotable);
-        if con.dependent_role >= Role::Unpromoted && promotable_parent && !self.rscs[d_role].unassigned {
+        let promotable_parent = self.rscs[d_role]
+            .parent
+            .is_some_and(|_| self.rscs[self.uber(d_role)].promotable);
+        if con.dependent_role >= Role::Unpromoted
+            && promotable_parent
+            && !self.rscs[d_role].unassigned
+        {
             self.apply_to_priority(d_role, primary, &con);
             return;
         }
         if !self.rscs[dependent].unassigned {
             return;
         }
-        if con.dependent_role != Role::Unknown && con.dependent_role != self.rscs[d_role].next_role {
+        if con.dependent_role != Role::Unknown && con.dependent_role != self.rscs[d_role].next_role
+        {
             return;
         }
         if con.primary_role != Role::Unknown && con.primary_role != self.rscs[p_role].next_role {
@@ -420,7 +485,11 @@ impl World<'_> {
 
     /// Of a bundle's container, what runs inside.
     fn role_carrier(&self, r: RscIx) -> RscIx {
-        if self.rscs[r].replica_container { self.inside(r).unwrap_or(r) } else { r }
+        if self.rscs[r].replica_container {
+            self.inside(r).unwrap_or(r)
+        } else {
+            r
+        }
     }
 
     fn apply_to_scores(&mut self, dependent: RscIx, primary: RscIx, con: &Colocation) {
@@ -428,7 +497,9 @@ impl World<'_> {
         if place.is_none() && con.score < 0 {
             return;
         }
-        let value = place.and_then(|n| self.attribute_at(n, con, primary)).map(str::to_owned);
+        let value = place
+            .and_then(|n| self.attribute_at(n, con, primary))
+            .map(str::to_owned);
         let mut work = self.rscs[dependent].allowed.clone();
         for (n, cell) in work.iter_mut().enumerate().filter(|(_, c)| c.allowed) {
             let Some(place) = place else {
@@ -454,7 +525,10 @@ impl World<'_> {
     }
 
     fn apply_to_priority(&mut self, dependent: RscIx, primary: RscIx, con: &Colocation) {
-        let (Some(d), Some(p)) = (self.rscs[dependent].assigned, self.rscs[primary].assigned) else { return };
+        let (Some(d), Some(p)) = (self.rscs[dependent].assigned, self.rscs[primary].assigned)
+        else {
+            return;
+        };
         let same = if con.attribute.is_some() {
             self.attribute_at(d, con, dependent) == self.attribute_at(p, con, primary)
         } else {
@@ -470,7 +544,11 @@ impl World<'_> {
         if con.primary_role != Role::Unknown && con.primary_role != self.rscs[p_role].next_role {
             return;
         }
-        let sign = if con.dependent_role == Role::Unpromoted { -1 } else { 1 };
+        let sign = if con.dependent_role == Role::Unpromoted {
+            -1
+        } else {
+            1
+        };
         let rsc = &mut self.rscs[dependent];
         rsc.promotion_priority = add(sign * con.score, rsc.promotion_priority);
     }
@@ -549,7 +627,11 @@ impl World<'_> {
                     m == n
                 }
             });
-            let extra = if merge { found.map(|m| self.rscs[primary].allowed[m].score) } else { None };
+            let extra = if merge {
+                found.map(|m| self.rscs[primary].allowed[m].score)
+            } else {
+                None
+            };
             let cell = &mut self.rscs[dependent].allowed[n];
             match found {
                 None => cell.score = -INF,
@@ -563,10 +645,17 @@ impl World<'_> {
     }
 
     /// All nodes where an instance of the primary will have the role that the constraint names.
-    pub(crate) fn apply_to_promotable(&mut self, dependent: RscIx, primary: RscIx, con: &Colocation) {
+    pub(crate) fn apply_to_promotable(
+        &mut self,
+        dependent: RscIx,
+        primary: RscIx,
+        con: &Colocation,
+    ) {
         let mut nodes = Vec::new();
         for i in self.rscs[primary].children.clone() {
-            let Some(n) = self.assigned_node(i) else { continue };
+            let Some(n) = self.assigned_node(i) else {
+                continue;
+            };
             if self.state(i, false) != con.primary_role {
                 continue;
             }
@@ -597,12 +686,29 @@ impl World<'_> {
             let rsc = &self.rscs[r];
             return if current { rsc.role } else { rsc.next_role };
         }
-        self.rscs[r].children.iter().map(|&c| self.state(c, current)).max().unwrap_or(Role::Unknown)
+        self.rscs[r]
+            .children
+            .iter()
+            .map(|&c| self.state(c, current))
+            .max()
+            .unwrap_or(Role::Unknown)
     }
 
     /// The instance of a clone or bundle that belongs with another resource's place.
-    pub(crate) fn compatible_instance(&self, r: RscIx, clone: RscIx, role: Role, current: bool) -> Option<RscIx> {
-        let place = |x: RscIx| if current { self.current_single(x) } else { self.assigned_node(x) };
+    pub(crate) fn compatible_instance(
+        &self,
+        r: RscIx,
+        clone: RscIx,
+        role: Role,
+        current: bool,
+    ) -> Option<RscIx> {
+        let place = |x: RscIx| {
+            if current {
+                self.current_single(x)
+            } else {
+                self.assigned_node(x)
+            }
+        };
         let instances = self.instances(clone);
         let on = |n: NodeIx| {
             instances.iter().copied().find(|&i| {

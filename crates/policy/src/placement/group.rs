@@ -4,9 +4,17 @@ use super::IfNone;
 use crate::world::{NodeIx, RscIx, World};
 
 impl World<'_> {
-    pub(super) fn assign_group(&mut self, r: RscIx, prefer: Option<NodeIx>, if_none: IfNone) -> Option<NodeIx> {
+    pub(super) fn assign_group(
+        &mut self,
+        r: RscIx,
+        prefer: Option<NodeIx>,
+        if_none: IfNone,
+    ) -> Option<NodeIx> {
         if !self.rscs[r].unassigned {
-            return self.rscs[r].children.first().and_then(|&c| self.rscs[c].assigned);
+            return self.rscs[r]
+                .children
+                .first()
+                .and_then(|&c| self.rscs[c].assigned);
         }
         if self.rscs[r].assigning {
             return None;
@@ -27,6 +35,10 @@ impl World<'_> {
         self.set_next_role(r, next, "first group member");
         self.rscs[r].assigning = false;
         self.rscs[r].unassigned = false;
-        if self.group_info(r).colocated { found } else { None }
+        if self.group_info(r).colocated {
+            found
+        } else {
+            None
+        }
     }
 }

@@ -75,7 +75,13 @@ impl World<'_> {
         self.rscs[r].priority.max(self.rscs[r].promotion_priority)
     }
 
-    fn compare_by_colocation(&self, a: RscIx, b: RscIx, node_a: NodeIx, node_b: NodeIx) -> Ordering {
+    fn compare_by_colocation(
+        &self,
+        a: RscIx,
+        b: RscIx,
+        node_a: NodeIx,
+        node_b: NodeIx,
+    ) -> Ordering {
         let value = |r: RscIx, n: NodeIx| -> (i32, i32) {
             let own = self.rscs[r].allowed[n].score;
             let mut sum = own;
@@ -100,7 +106,13 @@ impl World<'_> {
         sum_b.cmp(&sum_a)
     }
 
-    pub(super) fn assign_instances(&mut self, r: RscIx, instances: &[RscIx], max: i32, node_max: i32) {
+    pub(super) fn assign_instances(
+        &mut self,
+        r: RscIx,
+        instances: &[RscIx],
+        max: i32,
+        node_max: i32,
+    ) {
         let mut available = 0;
         for n in 0..self.nodes.len() {
             let cell = &mut self.rscs[r].allowed[n];
@@ -145,7 +157,10 @@ impl World<'_> {
         if !self.node_available(n, self.nodes[n].weight, GuestCheck::Nodes) {
             return None;
         }
-        if self.top_cell(i, n).is_some_and(|c| i64::from(c.count) >= i64::from(optimal)) {
+        if self
+            .top_cell(i, n)
+            .is_some_and(|c| i64::from(c.count) >= i64::from(optimal))
+        {
             return None;
         }
         Some(n)
@@ -159,7 +174,10 @@ impl World<'_> {
         }
         let mut family = Vec::new();
         self.family(i, &mut family);
-        let saved: Vec<Vec<Cell>> = family.iter().map(|&x| self.rscs[x].allowed.clone()).collect();
+        let saved: Vec<Vec<Cell>> = family
+            .iter()
+            .map(|&x| self.rscs[x].allowed.clone())
+            .collect();
         let top = self.limits(i);
         let saved_top = self.rscs[top].allowed.clone();
         let mut stays = false;
@@ -193,9 +211,18 @@ impl World<'_> {
         stays
     }
 
-    fn assign_instance(&mut self, i: RscIx, prefer: Option<NodeIx>, node_max: i32) -> Option<NodeIx> {
+    fn assign_instance(
+        &mut self,
+        i: RscIx,
+        prefer: Option<NodeIx>,
+        node_max: i32,
+    ) -> Option<NodeIx> {
         self.ban_unavailable(i, node_max);
-        let if_none = if prefer.is_none() { IfNone::Stop } else { IfNone::Keep };
+        let if_none = if prefer.is_none() {
+            IfNone::Stop
+        } else {
+            IfNone::Keep
+        };
         let chosen = self.assign(i, prefer, if_none);
         if let Some(n) = chosen {
             let top = self.limits(i);

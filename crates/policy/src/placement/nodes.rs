@@ -14,9 +14,19 @@ impl World<'_> {
         nodes
     }
 
-    pub(super) fn compare_nodes(&self, cells: &[Cell], a: NodeIx, b: NodeIx, active: Option<NodeIx>) -> Ordering {
+    pub(super) fn compare_nodes(
+        &self,
+        cells: &[Cell],
+        a: NodeIx,
+        b: NodeIx,
+        active: Option<NodeIx>,
+    ) -> Ordering {
         let weight = |n: NodeIx| {
-            if self.node_available(n, 0, GuestCheck::Nodes) { cells[n].score } else { -INF }
+            if self.node_available(n, 0, GuestCheck::Nodes) {
+                cells[n].score
+            } else {
+                -INF
+            }
         };
         let order = weight(b).cmp(&weight(a));
         if order != Ordering::Equal {
@@ -91,9 +101,19 @@ impl World<'_> {
 
     fn active_node_of_many(&self, r: RscIx) -> (Option<NodeIx>, u32, u32) {
         let on = self.locations_now(r);
-        let clean = on.iter().filter(|&&n| self.nodes[n].online && !self.nodes[n].unclean).count();
-        let first = self.rscs[r].children.iter().find_map(|&c| self.active_node(c).0);
-        (first, u32::try_from(on.len()).unwrap_or(u32::MAX), u32::try_from(clean).unwrap_or(u32::MAX))
+        let clean = on
+            .iter()
+            .filter(|&&n| self.nodes[n].online && !self.nodes[n].unclean)
+            .count();
+        let first = self.rscs[r]
+            .children
+            .iter()
+            .find_map(|&c| self.active_node(c).0);
+        (
+            first,
+            u32::try_from(on.len()).unwrap_or(u32::MAX),
+            u32::try_from(clean).unwrap_or(u32::MAX),
+        )
     }
 
     /// The node that an instance has been given (of a group: its members' when it is one).
@@ -123,7 +143,13 @@ impl World<'_> {
 }
 
 impl World<'_> {
-    pub(super) fn assign_bundle(&mut self, _r: RscIx, _prefer: Option<NodeIx>, _if_none: super::IfNone) {}
+    pub(super) fn assign_bundle(
+        &mut self,
+        _r: RscIx,
+        _prefer: Option<NodeIx>,
+        _if_none: super::IfNone,
+    ) {
+    }
 
     pub(super) fn apply_to_bundle(&mut self, _dependent: RscIx, _primary: RscIx, _c: usize) {}
 

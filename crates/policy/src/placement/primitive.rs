@@ -7,7 +7,12 @@ use crate::score::INF;
 use crate::world::{GuestCheck, NodeIx, Role, RscIx, World};
 
 impl World<'_> {
-    pub(super) fn assign_primitive(&mut self, r: RscIx, prefer: Option<NodeIx>, if_none: IfNone) -> Option<NodeIx> {
+    pub(super) fn assign_primitive(
+        &mut self,
+        r: RscIx,
+        prefer: Option<NodeIx>,
+        if_none: IfNone,
+    ) -> Option<NodeIx> {
         if let Some(p) = self.rscs[r].parent
             && !self.rscs[p].assigning
             && self.rscs[p].unassigned
@@ -25,7 +30,10 @@ impl World<'_> {
         let rsc = &self.rscs[r];
         if rsc.next_role == Role::Stopped {
             self.ban_everywhere(r, "target-role");
-        } else if rsc.next_role > rsc.role && !self.opts.quorate && self.opts.no_quorum == NoQuorum::Freeze {
+        } else if rsc.next_role > rsc.role
+            && !self.opts.quorate
+            && self.opts.no_quorum == NoQuorum::Freeze
+        {
             let role = rsc.role;
             self.set_next_role(r, role, "no-quorum-policy=freeze");
         }
@@ -96,7 +104,10 @@ impl World<'_> {
         if let (Some(p), Some(b)) = (prefer, best) {
             let cell = self.rscs[r].allowed[p];
             let best_score = self.rscs[r].allowed[b].score;
-            if cell.allowed && cell.score >= best_score && self.node_available(p, cell.score, GuestCheck::Nodes) {
+            if cell.allowed
+                && cell.score >= best_score
+                && self.node_available(p, cell.score, GuestCheck::Nodes)
+            {
                 chosen = Some(p);
             }
         }
@@ -105,7 +116,9 @@ impl World<'_> {
         {
             chosen = Some(b);
             let score = self.rscs[r].allowed[b].score;
-            let unique_instance = self.rscs[r].parent.is_some_and(|p| self.is_cloned(p) && self.rscs[p].unique);
+            let unique_instance = self.rscs[r]
+                .parent
+                .is_some_and(|p| self.is_cloned(p) && self.rscs[p].unique);
             if !unique_instance
                 && score > 0
                 && self.node_available(b, 0, GuestCheck::Nodes)
@@ -121,7 +134,13 @@ impl World<'_> {
     }
 
     /// Gives a resource a node (or none); true when that changed something.
-    pub(crate) fn give(&mut self, r: RscIx, node: Option<NodeIx>, force: bool, if_none: IfNone) -> bool {
+    pub(crate) fn give(
+        &mut self,
+        r: RscIx,
+        node: Option<NodeIx>,
+        force: bool,
+        if_none: IfNone,
+    ) -> bool {
         let children = self.rscs[r].children.clone();
         if !children.is_empty() {
             let mut changed = false;
@@ -188,7 +207,9 @@ impl World<'_> {
 
     /// What the fate of a connection means for the node behind it.
     fn connection_assigned(&mut self, r: RscIx) {
-        let Some(n) = self.find_node(&self.rscs[r].id.clone()) else { return };
+        let Some(n) = self.find_node(&self.rscs[r].id.clone()) else {
+            return;
+        };
         let up = self.rscs[r].assigned.is_some() && self.rscs[r].next_role != Role::Stopped;
         let node = &mut self.nodes[n];
         if up {

@@ -13,10 +13,13 @@ impl World<'_> {
         self.clone_info_mut(r).added_promoted_constraints = true;
         for i in self.rscs[r].children.clone() {
             for n in 0..self.nodes.len() {
-                if !self.rscs[i].allowed[n].allowed || !self.node_available(n, 0, GuestCheck::Nodes) {
+                if !self.rscs[i].allowed[n].allowed || !self.node_available(n, 0, GuestCheck::Nodes)
+                {
                     continue;
                 }
-                let Some(score) = self.promotion_score(i, n) else { continue };
+                let Some(score) = self.promotion_score(i, n) else {
+                    continue;
+                };
                 let cell = &mut self.rscs[i].allowed[n];
                 cell.score = add(cell.score, score);
                 if score > self.rscs[i].priority {
@@ -41,7 +44,10 @@ impl World<'_> {
         if !self.promotion_applies(i, n) {
             return None;
         }
-        let value = |name: &str| self.node_attribute(n, &format!("master-{name}"), i).map(parse);
+        let value = |name: &str| {
+            self.node_attribute(n, &format!("master-{name}"), i)
+                .map(parse)
+        };
         let name = self.history_name(i);
         value(name).or_else(|| {
             let base = crate::facts::failcount_base(&self.rscs[i].id);
@@ -107,9 +113,17 @@ impl World<'_> {
                 None => "(inactive)".to_owned(),
             };
             if self.score_log.is_some() {
-                self.promotion_log.push(format!("{} promotion score {place}: {}", self.rscs[i].id, text(score)));
+                self.promotion_log.push(format!(
+                    "{} promotion score {place}: {}",
+                    self.rscs[i].id,
+                    text(score)
+                ));
             }
-            let node = if promoted < max { self.promotion_node(i, r, node_max, &mut index) } else { None };
+            let node = if promoted < max {
+                self.promotion_node(i, r, node_max, &mut index)
+            } else {
+                None
+            };
             match node {
                 Some(n) => {
                     self.rscs[r].allowed[n].count += 1;
@@ -211,13 +225,30 @@ impl World<'_> {
             let con = &self.colocations[c];
             if con.dependent_role == Role::Promoted {
                 let active = con.score < INF;
-                merge(self, con.primary, c, Merge { active, ..Merge::default() });
+                merge(
+                    self,
+                    con.primary,
+                    c,
+                    Merge {
+                        active,
+                        ..Merge::default()
+                    },
+                );
             }
         }
         for c in self.colocations_with(r) {
             if self.colocations[c].primary_role == Role::Promoted && self.has_influence(c, None) {
                 let other = self.colocations[c].dependent;
-                merge(self, other, c, Merge { active: true, nonnegative: true, ..Merge::default() });
+                merge(
+                    self,
+                    other,
+                    c,
+                    Merge {
+                        active: true,
+                        nonnegative: true,
+                        ..Merge::default()
+                    },
+                );
             }
         }
     }
@@ -269,7 +300,8 @@ impl World<'_> {
         if !self.rscs[m].managed {
             return (self.state(m, true) == Role::Promoted).then_some(n);
         }
-        self.node_available(n, 0, GuestCheck::Containers).then_some(n)
+        self.node_available(n, 0, GuestCheck::Containers)
+            .then_some(n)
     }
 
     fn set_promoted(&mut self, i: RscIx) {
@@ -285,10 +317,18 @@ impl World<'_> {
         self.family(i, &mut family);
         for x in family {
             if self.is_primitive(x) {
-                let role = if self.rscs[x].assigned.is_none() { Role::Stopped } else { Role::Unpromoted };
+                let role = if self.rscs[x].assigned.is_none() {
+                    Role::Stopped
+                } else {
+                    Role::Unpromoted
+                };
                 self.set_next_role(x, role, "unpromoted instance");
             } else if self.is_group(x) {
-                let role = if self.assigned_node(x).is_none() { Role::Stopped } else { Role::Unpromoted };
+                let role = if self.assigned_node(x).is_none() {
+                    Role::Stopped
+                } else {
+                    Role::Unpromoted
+                };
                 self.set_next_role(x, role, "unpromoted instance");
             }
         }
@@ -296,6 +336,8 @@ impl World<'_> {
 }
 
 fn index_of(index: &[(RscIx, Score)], r: RscIx) -> Score {
-    index.iter().find(|(x, _)| *x == r).map_or(-INF, |(_, s)| *s)
+    index
+        .iter()
+        .find(|(x, _)| *x == r)
+        .map_or(-INF, |(_, s)| *s)
 }
-

@@ -53,10 +53,16 @@ impl World<'_> {
         let mut keyed: Vec<(RscIx, Vec<Option<i32>>)> = Vec::new();
         for r in self.top.clone() {
             let mut work = None;
-            let how = super::coloc::Merge { this_with: true, ..Default::default() };
+            let how = super::coloc::Merge {
+                this_with: true,
+                ..Default::default()
+            };
             self.merge_scores(r, r, &mut work, None, 1.0, how);
             let cells = work.unwrap_or_else(|| self.rscs[r].allowed.clone());
-            let scores = ranked.iter().map(|&n| cells[n].allowed.then_some(cells[n].score)).collect();
+            let scores = ranked
+                .iter()
+                .map(|&n| cells[n].allowed.then_some(cells[n].score))
+                .collect();
             keyed.push((r, scores));
         }
         let rscs = &self.rscs;
@@ -81,7 +87,11 @@ impl World<'_> {
                 if let Some(x) = x
                     && y.is_none()
                 {
-                    let other = rscs[*a].running.first().and_then(|n| ranked.iter().position(|m| m == n)).and_then(|p| sb[p]);
+                    let other = rscs[*a]
+                        .running
+                        .first()
+                        .and_then(|n| ranked.iter().position(|m| m == n))
+                        .and_then(|p| sb[p]);
                     let order = other.unwrap_or(-INF).cmp(&x.unwrap_or(-INF));
                     if order != Ordering::Equal {
                         return order;
@@ -90,7 +100,11 @@ impl World<'_> {
                 if let Some(y) = y
                     && x.is_none()
                 {
-                    let other = rscs[*b].running.first().and_then(|n| ranked.iter().position(|m| m == n)).and_then(|p| sa[p]);
+                    let other = rscs[*b]
+                        .running
+                        .first()
+                        .and_then(|n| ranked.iter().position(|m| m == n))
+                        .and_then(|p| sa[p]);
                     let order = y.unwrap_or(-INF).cmp(&other.unwrap_or(-INF));
                     if order != Ordering::Equal {
                         return order;
@@ -109,11 +123,21 @@ impl World<'_> {
     }
 
     fn nodes_by_capacity(&self, a: NodeIx, b: NodeIx) -> Ordering {
-        let weight = |n: NodeIx| if self.node_available(n, 0, crate::world::GuestCheck::Nodes) { 0 } else { -INF };
+        let weight = |n: NodeIx| {
+            if self.node_available(n, 0, crate::world::GuestCheck::Nodes) {
+                0
+            } else {
+                -INF
+            }
+        };
         weight(b)
             .cmp(&weight(a))
             .then_with(|| {
-                if self.opts.strategy == Strategy::Balanced { self.compare_capacity(a, b) } else { Ordering::Equal }
+                if self.opts.strategy == Strategy::Balanced {
+                    self.compare_capacity(a, b)
+                } else {
+                    Ordering::Equal
+                }
             })
             .then_with(|| a.cmp(&b))
     }
@@ -131,14 +155,22 @@ impl World<'_> {
             }
         }
         let fits = |world: &Self, n: NodeIx, need: &std::collections::BTreeMap<String, i64>| {
-            need.iter().all(|(k, v)| world.nodes[n].utilization.get(k).is_some_and(|have| have >= v) || *v <= 0)
+            need.iter().all(|(k, v)| {
+                world.nodes[n]
+                    .utilization
+                    .get(k)
+                    .is_some_and(|have| have >= v)
+                    || *v <= 0
+            })
         };
         let mut most_free = None;
         if group.len() > 1 {
             let mut any = false;
             for n in 0..self.nodes.len() {
                 let cell = self.rscs[r].allowed[n];
-                if !cell.allowed || !self.node_available(n, cell.score, crate::world::GuestCheck::Nodes) {
+                if !cell.allowed
+                    || !self.node_available(n, cell.score, crate::world::GuestCheck::Nodes)
+                {
                     continue;
                 }
                 if fits(self, n, &need) {

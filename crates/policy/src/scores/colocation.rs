@@ -7,14 +7,20 @@ use quorate_model::cib::{self, ResourceSet};
 /// Order of colocations: strongest first, later ones among equals by what they concern.
 fn role_of(text: Option<&str>) -> Role {
     let role = text.and_then(Role::parse).unwrap_or(Role::Unknown);
-    if role == Role::Started { Role::Unknown } else { role }
+    if role == Role::Started {
+        Role::Unknown
+    } else {
+        role
+    }
 }
 
 impl<'c> World<'c> {
     pub(super) fn unpack_colocation(&mut self, con: &'c cib::Colocation) {
         let influence = con.influence.as_deref().and_then(parse_bool);
         if con.sets.is_empty() {
-            let (Some(a), Some(b)) = (&con.resource, &con.with) else { return };
+            let (Some(a), Some(b)) = (&con.resource, &con.with) else {
+                return;
+            };
             let score = con.score.as_deref().map_or(INF, parse);
             for r in self.resolve(a) {
                 for w in self.resolve(b) {
@@ -22,7 +28,10 @@ impl<'c> World<'c> {
                         id: con.id.clone(),
                         dependent: r,
                         primary: w,
-                        roles: (role_of(con.role.as_deref()), role_of(con.with_role.as_deref())),
+                        roles: (
+                            role_of(con.role.as_deref()),
+                            role_of(con.with_role.as_deref()),
+                        ),
                         score,
                         attribute: con.node_attribute.clone(),
                         influence,
@@ -42,7 +51,10 @@ impl<'c> World<'c> {
     }
 
     fn set_score(con: &cib::Colocation, set: &ResourceSet) -> Score {
-        set.score.as_deref().or(con.score.as_deref()).map_or(INF, parse)
+        set.score
+            .as_deref()
+            .or(con.score.as_deref())
+            .map_or(INF, parse)
     }
 
     fn set_members(&self, set: &ResourceSet) -> Vec<RscIx> {
@@ -51,12 +63,19 @@ impl<'c> World<'c> {
 
     /// Within a set.
     fn colocate_set(&mut self, con: &cib::Colocation, set: &ResourceSet, influence: Option<bool>) {
-        let sequential = set.sequential.as_deref().and_then(parse_bool).unwrap_or(true);
+        let sequential = set
+            .sequential
+            .as_deref()
+            .and_then(parse_bool)
+            .unwrap_or(true);
         let score = Self::set_score(con, set);
         if !sequential || score == 0 {
             return;
         }
-        let ordering_group = set.extra.iter().any(|(k, v)| k == "ordering" && v == "listed");
+        let ordering_group = set
+            .extra
+            .iter()
+            .any(|(k, v)| k == "ordering" && v == "listed");
         let members = self.set_members(set);
         let role = role_of(set.role.as_deref());
         // Every member goes with the one listed before it; a repulsion is between all of them.
@@ -102,12 +121,24 @@ impl<'c> World<'c> {
         second: &ResourceSet,
         influence: Option<bool>,
     ) {
-        let sequential = |s: &ResourceSet| s.sequential.as_deref().and_then(parse_bool).unwrap_or(true);
+        let sequential =
+            |s: &ResourceSet| s.sequential.as_deref().and_then(parse_bool).unwrap_or(true);
         let score = Self::set_score(con, first);
-        let roles = (role_of(first.role.as_deref()), role_of(second.role.as_deref()));
+        let roles = (
+            role_of(first.role.as_deref()),
+            role_of(second.role.as_deref()),
+        );
         let (a, b) = (self.set_members(first), self.set_members(second));
-        let dependents: Vec<RscIx> = if sequential(first) { a.first().copied().into_iter().collect() } else { a };
-        let primaries: Vec<RscIx> = if sequential(second) { b.last().copied().into_iter().collect() } else { b };
+        let dependents: Vec<RscIx> = if sequential(first) {
+            a.first().copied().into_iter().collect()
+        } else {
+            a
+        };
+        let primaries: Vec<RscIx> = if sequential(second) {
+            b.last().copied().into_iter().collect()
+        } else {
+            b
+        };
         for &d in &dependents {
             for &p in &primaries {
                 self.set_pair(con, d, p, roles, score, influence);

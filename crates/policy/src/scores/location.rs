@@ -9,7 +9,13 @@ use std::collections::BTreeMap;
 impl<'c> World<'c> {
     pub(super) fn unpack_location(&mut self, con: &'c Location) {
         if let Some(rule) = &con.lifetime
-            && !holds(rule, &Facts { now: self.now, ..Facts::default() })
+            && !holds(
+                rule,
+                &Facts {
+                    now: self.now,
+                    ..Facts::default()
+                },
+            )
         {
             return;
         }
@@ -41,9 +47,17 @@ impl<'c> World<'c> {
             let found = crate::pattern::search(pattern, &id);
             match (found, inverted) {
                 (Some(groups), false) => {
-                    self.location_of(con, r, con.role.as_deref(), con.score.as_deref(), Some(&groups));
+                    self.location_of(
+                        con,
+                        r,
+                        con.role.as_deref(),
+                        con.score.as_deref(),
+                        Some(&groups),
+                    );
                 }
-                (None, true) => self.location_of(con, r, con.role.as_deref(), con.score.as_deref(), None),
+                (None, true) => {
+                    self.location_of(con, r, con.role.as_deref(), con.score.as_deref(), None)
+                }
                 _ => {}
             }
         }
@@ -72,7 +86,12 @@ impl<'c> World<'c> {
                         Some(t) => t
                             .references
                             .iter()
-                            .filter_map(|id| self.node_by_id.get(id).copied().or_else(|| self.find_node(id)))
+                            .filter_map(|id| {
+                                self.node_by_id
+                                    .get(id)
+                                    .copied()
+                                    .or_else(|| self.find_node(id))
+                            })
                             .map(|n| (n, score))
                             .collect(),
                         None => return,
@@ -102,13 +121,28 @@ impl<'c> World<'c> {
         }
         let role = role.and_then(Role::parse).unwrap_or(Role::Unknown);
         // "Started" is every active role, which is the same as none.
-        let role = if role <= Role::Started { Role::Unknown } else { role };
+        let role = if role <= Role::Started {
+            Role::Unknown
+        } else {
+            role
+        };
         let ix = self.locations.len();
-        self.locations.push(LocationCon { id: id.to_owned(), rsc: r, role, nodes, discover });
+        self.locations.push(LocationCon {
+            id: id.to_owned(),
+            rsc: r,
+            role,
+            nodes,
+            discover,
+        });
         self.rscs[r].locations.push(ix);
     }
 
-    fn rule_nodes(&mut self, rule: &Rule, r: RscIx, groups: Option<&[String]>) -> Vec<(NodeIx, Score)> {
+    fn rule_nodes(
+        &mut self,
+        rule: &Rule,
+        r: RscIx,
+        groups: Option<&[String]>,
+    ) -> Vec<(NodeIx, Score)> {
         let params = self.literal_params(r);
         let meta = self.rscs[r].meta.clone();
         let mut out = Vec::new();
@@ -147,8 +181,18 @@ impl<'c> World<'c> {
             return self.params(r, None);
         }
         let mut out = BTreeMap::new();
-        let facts = Facts { now: self.now, ..Facts::default() };
-        crate::nvset::collect(&self.rsc_sets[r], SetKind::Instance, None, &facts, &self.set_by_id, &mut out);
+        let facts = Facts {
+            now: self.now,
+            ..Facts::default()
+        };
+        crate::nvset::collect(
+            &self.rsc_sets[r],
+            SetKind::Instance,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut out,
+        );
         out
     }
 }

@@ -28,7 +28,11 @@ fn strength(kind: Option<&str>, score: Option<&str>) -> Strength {
         Some("mandatory") => Strength::Mandatory,
         Some("serialize") => Strength::Serialize,
         _ => {
-            if score.is_none_or(|s| parse(s) > 0) { Strength::Mandatory } else { Strength::Optional }
+            if score.is_none_or(|s| parse(s) > 0) {
+                Strength::Mandatory
+            } else {
+                Strength::Optional
+            }
         }
     }
 }
@@ -69,7 +73,9 @@ impl<'c> World<'c> {
     pub(super) fn unpack_order(&mut self, con: &'c Order) {
         let symmetry = self.symmetry(con);
         if con.sets.is_empty() {
-            let (Some(first), Some(then)) = (&con.first, &con.then) else { return };
+            let (Some(first), Some(then)) = (&con.first, &con.then) else {
+                return;
+            };
             if self.is_tag(first) || self.is_tag(then) {
                 let (a, b) = (self.resolve(first), self.resolve(then));
                 for &f in &a {
@@ -79,7 +85,9 @@ impl<'c> World<'c> {
                 }
                 return;
             }
-            let (Some(f), Some(t)) = (self.constraint_rsc(first), self.constraint_rsc(then)) else { return };
+            let (Some(f), Some(t)) = (self.constraint_rsc(first), self.constraint_rsc(then)) else {
+                return;
+            };
             self.simple_order(con, f, t, symmetry);
             return;
         }
@@ -149,7 +157,14 @@ impl<'c> World<'c> {
     }
 
     /// Enough instances of the first make the second possible.
-    fn order_after_some(&mut self, con: &Order, first: RscIx, then: RscIx, tasks: (Task, Task), min: i32) {
+    fn order_after_some(
+        &mut self,
+        con: &Order,
+        first: RscIx,
+        then: RscIx,
+        tasks: (Task, Task),
+        min: i32,
+    ) {
         let name = format!("clone-one-or-more:{}", con.id);
         let gate = self.pseudo(&name);
         self.actions[gate].flags |= crate::action::flag::MIN_RUNNABLE;
@@ -181,11 +196,17 @@ impl<'c> World<'c> {
     }
 
     fn sequential(set: &ResourceSet) -> bool {
-        set.sequential.as_deref().and_then(parse_bool).unwrap_or(true)
+        set.sequential
+            .as_deref()
+            .and_then(parse_bool)
+            .unwrap_or(true)
     }
 
     fn set_kind(set: &ResourceSet, kind: Strength) -> Strength {
-        set.extra.iter().find(|(k, _)| k == "kind").map_or(kind, |(_, v)| strength(Some(v), None))
+        set.extra
+            .iter()
+            .find(|(k, _)| k == "kind")
+            .map_or(kind, |(_, v)| strength(Some(v), None))
     }
 
     /// Within a set.
@@ -194,7 +215,11 @@ impl<'c> World<'c> {
         let sequential = Self::sequential(set);
         let own_kind = Self::set_kind(set, kind);
         let task = Self::set_task(set);
-        let symmetry = if symmetrical { Symmetry::Symmetric } else { Symmetry::Asymmetric };
+        let symmetry = if symmetrical {
+            Symmetry::Symmetric
+        } else {
+            Symmetry::Asymmetric
+        };
         let flags = relation(own_kind, task, symmetry);
         let _ = con;
         if members.len() < 2 {
@@ -230,7 +255,11 @@ impl<'c> World<'c> {
         kind: Strength,
         symmetry: Symmetry,
     ) {
-        let require_all = first.require_all.as_deref().and_then(parse_bool).unwrap_or(true);
+        let require_all = first
+            .require_all
+            .as_deref()
+            .and_then(parse_bool)
+            .unwrap_or(true);
         let (mut f_task, mut t_task) = (Self::set_task(first), Self::set_task(then));
         if symmetry == Symmetry::Inverse {
             f_task = inverse(f_task);
@@ -239,7 +268,8 @@ impl<'c> World<'c> {
         let flags = relation(kind, f_task, symmetry);
         let (a, b) = (self.members(first), self.members(then));
         // Without a sequence within, any one of the first is enough where the set says so.
-        let one_enough = !require_all && (!Self::sequential(first) || first.extra.iter().any(|_| false));
+        let one_enough =
+            !require_all && (!Self::sequential(first) || first.extra.iter().any(|_| false));
         if one_enough && symmetry != Symmetry::Inverse {
             let name = format!("one-or-more:{}", first.id);
             let gate = self.pseudo(&name);

@@ -13,7 +13,11 @@ impl World<'_> {
                 return Some(child);
             }
             let named = |c: &RscIx| crate::facts::failcount_base(&self.rscs[*c].id) == id;
-            if named(&child) { Some(child) } else { self.rscs[child].children.iter().copied().find(named) }
+            if named(&child) {
+                Some(child)
+            } else {
+                self.rscs[child].children.iter().copied().find(named)
+            }
         })
     }
 
@@ -24,7 +28,11 @@ impl World<'_> {
             return vec![self.rsc_by_id[id]];
         }
         if let Some(tag) = cib.configuration.tags.iter().find(|t| t.id == id) {
-            return tag.references.iter().filter_map(|r| self.constraint_rsc(r)).collect();
+            return tag
+                .references
+                .iter()
+                .filter_map(|r| self.constraint_rsc(r))
+                .collect();
         }
         let mut derived = Vec::new();
         let templates = &cib.configuration.resources;
@@ -34,7 +42,11 @@ impl World<'_> {
         if is_template {
             for (ix, rsc) in self.rscs.iter().enumerate() {
                 let first = rsc.instance.is_none_or(|i| i == 0);
-                if self.is_primitive(ix) && first && !rsc.removed && self.cfg(ix).template == Some(id) {
+                if self.is_primitive(ix)
+                    && first
+                    && !rsc.removed
+                    && self.cfg(ix).template == Some(id)
+                {
                     derived.push(ix);
                 }
             }

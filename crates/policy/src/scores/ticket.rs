@@ -8,7 +8,11 @@ impl<'c> World<'c> {
         let ticket = match self.tickets.iter().position(|t| t.id == con.ticket) {
             Some(t) => t,
             None => {
-                self.tickets.push(Ticket { id: con.ticket.clone(), granted: false, standby: false });
+                self.tickets.push(Ticket {
+                    id: con.ticket.clone(),
+                    granted: false,
+                    standby: false,
+                });
                 self.tickets.len() - 1
             }
         };
@@ -28,18 +32,32 @@ impl<'c> World<'c> {
 
     fn ticket_for(&mut self, con: &TicketConstraint, r: RscIx, ticket: usize, role: Option<&str>) {
         let role = role.and_then(Role::parse).unwrap_or(Role::Unknown);
-        let role = if role == Role::Started { Role::Unknown } else { role };
+        let role = if role == Role::Started {
+            Role::Unknown
+        } else {
+            role
+        };
         let loss = match con.loss_policy.as_deref() {
             Some("fence") if self.opts.fencing => Loss::Fence,
             Some("freeze") => Loss::Freeze,
             Some("demote") => Loss::Demote,
             Some("stop" | "fence") => Loss::Stop,
             _ => {
-                if role == Role::Promoted { Loss::Demote } else { Loss::Stop }
+                if role == Role::Promoted {
+                    Loss::Demote
+                } else {
+                    Loss::Stop
+                }
             }
         };
         let ix = self.ticket_cons.len();
-        self.ticket_cons.push(TicketCon { id: con.id.clone(), rsc: r, ticket, role, loss });
+        self.ticket_cons.push(TicketCon {
+            id: con.id.clone(),
+            rsc: r,
+            ticket,
+            role,
+            loss,
+        });
         self.rscs[r].tickets.push(ix);
         self.ticket_effect(r, ix);
     }

@@ -60,6 +60,8 @@ verbs! {
     Backup => backup;
     /// Put a former configuration in force.
     Restore => restore;
+    /// Say what would be decided for an information base, as crm_simulate does.
+    Simulate => simulate;
     /// Take this node out of its cluster.
     Leave => leave;
     /// Take another node out of the cluster.

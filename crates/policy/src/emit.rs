@@ -1,0 +1,633 @@
+//! The plan as callers get it, and the graph in Pacemaker's XML form.
+
+use crate::action::{Action, Task, flag, op_key};
+use crate::digest::escape_into;
+use crate::plan::{self, ActionId, ActionKind, Blocked, Placement, Plan, Reason, ResourceRef};
+use crate::score::text as score_text;
+use crate::world::{ActIx, NodeIx, Role, RscIx, World};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+impl World<'_> {
+    /// Names by which an instance goes: what executors use, and what it is also known by.
+    fn names(&self, r: RscIx) -> (String, Option<String>) {
+        let rsc = &self.rscs[r];
+        if rsc.unique {
+            return (rsc.id.clone(), None);
+        }
+        let base = crate::facts::failcount_base(&rsc.id).to_owned();
+        let long = match rsc.history_id.as_deref() {
+            Some(h) if h != base => h.to_owned(),
+            _ => rsc.id.clone(),
+        };
+        (base, Some(long))
+    }
+
+    /// The key as executors know it, and the engine's own where it differs.
+    fn keys(&self, a: &Action) -> (String, Option<String>) {
+        let Some(r) = a.rsc else {
+            return (a.key.clone(), None);
+        };
+        let rsc = &self.rscs[r];
+        match rsc.history_id.as_deref() {
+            Some(h) if h != rsc.id => {
+                let rest = a.key.strip_prefix(&rsc.id).unwrap_or("");
+                (format!("{h}{rest}"), Some(a.key.clone()))
+            }
+            _ => (a.key.clone(), None),
+        }
+    }
+
+    /// The node that executes on behalf of a remote or guest.
+    pub(crate) fn router(&self, a: &Action) -> Option<NodeIx> {
+        let n = a.node?;
+        if !self.is_remote(n) || a.task == Task::Stonith && self.is_guest(n) {
+            return None;
+        }
+        let remote = self.nodes[n].remote_rsc?;
+        let rsc = &self.rscs[remote];
+        let before = rsc.running.first().copied();
+        let after = rsc.assigned;
+        let stopping = self
+            .actions_of(remote, Task::Stop, None)
+            .iter()
+            .any(|&s| !self.actions[s].is(flag::OPTIONAL));
+        let moves = before.is_some() && after.is_some() && before != after;
+        let down = matches!(
+            a.task,
+            Task::Stop | Task::Demote | Task::MigrateTo | Task::Cancel
+        ) || (a.task == Task::Notify
+            && a.meta
+                .get("notify_key_operation")
+                .is_some_and(|k| matches!(k.as_str(), "stop" | "demote" | "stopped" | "demoted")));
+        if before.is_none() {
+            return after;
+        }
+        if after.is_none() {
+            return before;
+        }
+        if moves && stopping && down {
+            return before;
+        }
+        if moves && !stopping {
+            return if down { before } else { after };
+        }
+        after.or(before)
+    }
+
+    fn on_dc_event(task: Task) -> bool {
+        matches!(task, Task::Stonith | Task::Shutdown | Task::ClearFailcount)
+    }
+
+    /// `CRM_meta_` variables of an action.
+    pub(crate) fn meta_of_action(&self, a: ActIx) -> BTreeMap<String, String> {
+        let action = &self.actions[a];
+        let mut out = BTreeMap::new();
+        for (k, v) in &action.meta {
+            out.insert(k.replace('-', "_"), v.clone());
+        }
+        if let Some(n) = action.node
+            && !action.is(flag::PSEUDO)
+        {
+            out.insert("on_node".to_owned(), self.nodes[n].name.clone());
+            out.insert("on_node_uuid".to_owned(), self.nodes[n].id.clone());
+        }
+        out
+    }
+
+    /// Parameters of an action, resolved for its node.
+    pub(crate) fn params_of_action(&self, a: ActIx) -> BTreeMap<String, String> {
+        let action = &self.actions[a];
+        let Some(r) = action.rsc else {
+            return BTreeMap::new();
+        };
+        if !self.is_primitive(r) {
+            return BTreeMap::new();
+        }
+        let mut params = self.params(r, action.node);
+        let task = action.cancel.map_or(action.task, |c| c.0);
+        for (k, v) in self.op_params(r, task.text(), action.interval_ms, action.node) {
+            params.insert(k, v);
+        }
+        self.host_address(r, action.node, &mut params);
+        params
+    }
+
+    /// The graph as Pacemaker's controller would read it.
+    pub(crate) fn graph_xml(&self) -> String {
+        let mut out = String::from("<transition_graph");
+        let option = |names: &[&str], default: &str| {
+            names
+                .iter()
+                .find_map(|n| self.opts.text(n))
+                .unwrap_or(default)
+                .to_owned()
+        };
+        let _ = write!(
+            out,
+            " cluster-delay=\"{}\"",
+            option(&["cluster-delay"], "60s")
+        );
+        if let Some(t) = self
+            .opts
+            .text("fencing-timeout")
+            .or_else(|| self.opts.text("stonith-timeout"))
+        {
+            let _ = write!(out, " fencing-timeout=\"{t}\"");
+        }
+        out.push_str(" failed-stop-offset=\"INFINITY\"");
+        let start = if self.opts.start_failure_fatal {
+            "INFINITY"
+        } else {
+            "1"
+        };
+        let _ = write!(out, " failed-start-offset=\"{start}\" transition_id=\"0\"");
+        if let Some(at) = self.recheck {
+            let _ = write!(out, " recheck-by=\"{at}\"");
+        }
+        out.push_str(">\n");
+        for (ix, &a) in self.graph.iter().enumerate() {
+            let action = &self.actions[a];
+            let priority = action
+                .priority
+                .max(action.rsc.map_or(0, |r| self.rscs[r].priority));
+            let _ = write!(out, "  <synapse id=\"{ix}\"");
+            if priority > 0 {
+                let _ = write!(out, " priority=\"{priority}\"");
+            }
+            out.push_str(">\n    <action_set>\n");
+            self.action_xml(a, true, &mut out);
+            out.push_str("    </action_set>\n    <inputs>\n");
+            for &f in &self.graph_inputs[ix] {
+                out.push_str("      <trigger>\n  ");
+                self.action_xml(f, false, &mut out);
+                out.push_str("      </trigger>\n");
+            }
+            out.push_str("    </inputs>\n  </synapse>\n");
+        }
+        out.push_str("</transition_graph>\n");
+        out
+    }
+
+    fn action_xml(&self, a: ActIx, full: bool, out: &mut String) {
+        let action = &self.actions[a];
+        let pseudo = action.is(flag::PSEUDO);
+        let tag = if pseudo {
+            "pseudo_event"
+        } else if Self::on_dc_event(action.task) || action.task == Task::Maintenance {
+            "crm_event"
+        } else {
+            "rsc_op"
+        };
+        let operation = match action.task {
+            Task::Delete => "delete",
+            _ => action.task_text(),
+        };
+        let (key, internal) = self.keys(action);
+        let _ = write!(out, "      <{tag} id=\"{}\"", a + 1);
+        attribute(out, "operation", operation);
+        attribute(
+            out,
+            "operation_key",
+            &key.replace("_lrm_delete_", "_delete_"),
+        );
+        if let Some(i) = internal {
+            attribute(
+                out,
+                "internal_operation_key",
+                &i.replace("_lrm_delete_", "_delete_"),
+            );
+        }
+        let show_node = !pseudo || action.task == Task::Stonith;
+        if let (true, Some(n)) = (show_node, action.node) {
+            attribute(out, "on_node", &self.nodes[n].name);
+            attribute(out, "on_node_uuid", &self.nodes[n].id);
+            if !Self::on_dc_event(action.task)
+                && let Some(r) = self.router(action)
+            {
+                attribute(out, "router_node", &self.nodes[r].name);
+            }
+        }
+        if !full {
+            out.push_str("/>\n");
+            return;
+        }
+        out.push_str(">\n");
+        if let Some(r) = action.rsc
+            && !pseudo
+        {
+            let cfg = self.cfg(r);
+            let (id, long) = self.names(r);
+            out.push_str("        <primitive");
+            attribute(out, "id", &id);
+            if let Some(l) = long {
+                attribute(out, "long-id", &l);
+            }
+            attribute(out, "class", cfg.class);
+            if let Some(p) = cfg.provider {
+                attribute(out, "provider", p);
+            }
+            attribute(out, "type", cfg.agent);
+            out.push_str("/>\n");
+        }
+        out.push_str("        <attributes");
+        let mut all: BTreeMap<String, String> = BTreeMap::new();
+        for (k, v) in self.meta_of_action(a) {
+            all.insert(format!("CRM_meta_{k}"), v);
+        }
+        let mut odd = Vec::new();
+        for (k, v) in self.params_of_action(a) {
+            if k.starts_with(|c: char| c.is_ascii_digit()) {
+                odd.push((k, v));
+            } else {
+                all.insert(k, v);
+            }
+        }
+        for (k, v) in &all {
+            attribute(out, k, v);
+        }
+        if odd.is_empty() {
+            out.push_str("/>\n");
+        } else {
+            out.push_str(">\n");
+            for (k, v) in odd {
+                out.push_str("          <param");
+                attribute(out, "name", &k);
+                attribute(out, "value", &v);
+                out.push_str("/>\n");
+            }
+            out.push_str("        </attributes>\n");
+        }
+        if let Some(n) = self.downed(action) {
+            let _ = writeln!(
+                out,
+                "        <downed>\n          <node id=\"{}\"/>\n        </downed>",
+                self.nodes[n].id
+            );
+        }
+        let _ = writeln!(out, "      </{tag}>");
+    }
+
+    /// The node that goes down by an action.
+    fn downed(&self, action: &Action) -> Option<NodeIx> {
+        if action.is(flag::PSEUDO) && action.task != Task::Stonith {
+            return None;
+        }
+        match action.task {
+            Task::Shutdown => action.node,
+            Task::Stonith => {
+                let kind = action.meta.get("stonith_action").map(String::as_str);
+                if matches!(kind, Some("off" | "reboot")) {
+                    action.node
+                } else {
+                    None
+                }
+            }
+            Task::Stop => {
+                let r = action.rsc?;
+                if !self.rscs[r].remote_connection {
+                    return None;
+                }
+                let migrates = self
+                    .find_action(r, Task::MigrateFrom, None)
+                    .is_some_and(|m| {
+                        !self.actions[m].is(flag::OPTIONAL) && self.actions[m].is(flag::RUNNABLE)
+                    });
+                if migrates {
+                    None
+                } else {
+                    self.find_node(&self.rscs[r].id)
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The graph for Graphviz.
+    pub(crate) fn dot(&self) -> String {
+        let mut out = String::from(" digraph \"g\" {\n");
+        let name = |a: ActIx| {
+            let action = &self.actions[a];
+            let node = action
+                .node
+                .map_or("<none>", |n| self.nodes[n].name.as_str());
+            format!("{} {node}", action.key)
+        };
+        for (ix, &a) in self.graph.iter().enumerate() {
+            let action = &self.actions[a];
+            let color = if action.is(flag::PSEUDO) {
+                "orange"
+            } else {
+                "black"
+            };
+            let _ = writeln!(
+                out,
+                "\"{}\" [ style=bold color=\"green\" fontcolor=\"{color}\"]",
+                name(a)
+            );
+            for &f in &self.graph_inputs[ix] {
+                let _ = writeln!(out, "\"{}\" -> \"{}\" [ style = bold]", name(f), name(a));
+            }
+        }
+        out.push_str("}\n");
+        out
+    }
+}
+
+fn attribute(out: &mut String, name: &str, value: &str) {
+    out.push(' ');
+    out.push_str(name);
+    out.push_str("=\"");
+    escape_into(value, out);
+    out.push('"');
+}
+
+/// The plan from a finished world.
+pub(crate) fn plan(world: &World<'_>) -> Plan {
+    let mut number: BTreeMap<ActIx, u32> = BTreeMap::new();
+    for (ix, &a) in world.graph.iter().enumerate() {
+        number.insert(a, u32::try_from(ix).unwrap_or(u32::MAX));
+    }
+    let mut out = Plan {
+        recheck_at: world.recheck,
+        batch_limit: world.opts.batch_limit,
+        warnings: world.warnings.clone(),
+        ..Plan::default()
+    };
+    for (ix, &a) in world.graph.iter().enumerate() {
+        let inputs = world.graph_inputs[ix]
+            .iter()
+            .filter_map(|f| number.get(f))
+            .map(|&n| ActionId(n))
+            .collect();
+        out.actions.push(plan_action(world, a, inputs));
+    }
+    let mut leaves = Vec::new();
+    for &r in &world.top {
+        world.leaves(r, &mut leaves);
+    }
+    for r in leaves {
+        out.placements.push(placement(world, r));
+        blocked(world, r, &mut out.blocked);
+    }
+    for (n, node) in world.nodes.iter().enumerate() {
+        if node.unclean && !world.can_fence(n) {
+            out.blocked.push(Blocked {
+                what: node.name.clone(),
+                reason: Reason {
+                    text: format!("{} is unclean and cannot be fenced", node.name),
+                    because_of: Vec::new(),
+                },
+                way_out: format!(
+                    "make sure that it is off, then: quorate fence confirm {}",
+                    node.name
+                ),
+            });
+        }
+    }
+    out
+}
+
+fn kind(action: &Action, world: &World<'_>) -> ActionKind {
+    if action.is(flag::PSEUDO) {
+        return ActionKind::Pseudo;
+    }
+    match action.task {
+        Task::Monitor if action.interval_ms == 0 => ActionKind::Probe,
+        Task::Monitor => ActionKind::Monitor,
+        Task::Start => ActionKind::Start,
+        Task::Stop => ActionKind::Stop,
+        Task::Promote => ActionKind::Promote,
+        Task::Demote => ActionKind::Demote,
+        Task::Notify => ActionKind::Notify,
+        Task::MigrateTo => ActionKind::MigrateTo,
+        Task::MigrateFrom => ActionKind::MigrateFrom,
+        Task::Reload => ActionKind::Reload,
+        Task::Cancel => ActionKind::Cancel,
+        Task::Delete => ActionKind::Delete,
+        Task::Shutdown => ActionKind::Shutdown,
+        Task::ClearFailcount => ActionKind::ClearFailcount,
+        Task::Stonith => {
+            if action.meta.get("stonith_action").map(String::as_str) == Some("on") {
+                ActionKind::Unfence
+            } else {
+                ActionKind::Fence
+            }
+        }
+        Task::Maintenance => ActionKind::Bookkeeping,
+        _ => {
+            let _ = world;
+            if action.interval_ms > 0 {
+                ActionKind::Monitor
+            } else {
+                ActionKind::Pseudo
+            }
+        }
+    }
+}
+
+fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Action {
+    let action = &world.actions[a];
+    let meta = world.meta_of_action(a);
+    let number = |name: &str| {
+        meta.get(name)
+            .and_then(|v| v.parse::<i64>().ok())
+            .unwrap_or(0)
+    };
+    let node = action.node.map(|n| world.nodes[n].name.clone());
+    let router = world
+        .router(action)
+        .map(|n| world.nodes[n].name.clone())
+        .or_else(|| node.clone());
+    let pseudo = action.is(flag::PSEUDO);
+    let resource = action.rsc.filter(|&r| world.is_primitive(r)).map(|r| {
+        let cfg = world.cfg(r);
+        let (id, long) = world.names(r);
+        let known = world.rscs[r].history_id.clone();
+        ResourceRef {
+            id: known.or(long).unwrap_or_else(|| id.clone()),
+            instance: id,
+            class: cfg.class.to_owned(),
+            provider: cfg.provider.map(str::to_owned),
+            agent: cfg.agent.to_owned(),
+        }
+    });
+    let (key, _) = world.keys(action);
+    let interval = action.cancel.map_or(action.interval_ms, |c| c.1);
+    let key = match action.cancel {
+        Some((task, ms)) => op_key(
+            resource.as_ref().map_or("", |r| r.id.as_str()),
+            task.text(),
+            ms,
+        ),
+        None => key,
+    };
+    plan::Action {
+        kind: kind(action, world),
+        key,
+        resource,
+        node: if pseudo && action.task != Task::Stonith {
+            None
+        } else {
+            node
+        },
+        router: if pseudo { None } else { router },
+        inputs,
+        parameters: world.params_of_action(a).into_iter().collect(),
+        timeout_ms: timeout(world, action, number("timeout")),
+        interval_ms: u64::try_from(interval).unwrap_or(0),
+        expected_rc: i32::try_from(number("op_target_rc")).unwrap_or(0),
+        failure_is_harmless: action.on_fail == crate::world::OnFail::Ignore
+            || matches!(
+                action.task,
+                Task::Notify | Task::ClearFailcount | Task::Cancel
+            ),
+        priority: action
+            .priority
+            .max(action.rsc.map_or(0, |r| world.rscs[r].priority)),
+        reason: why(world, action),
+        meta: meta.into_iter().collect(),
+    }
+}
+
+fn timeout(world: &World<'_>, action: &Action, configured: i64) -> u64 {
+    let ms = if action.task == Task::Stonith {
+        world.opts.fencing_timeout_ms
+    } else {
+        configured
+    };
+    u64::try_from(ms).unwrap_or(20_000)
+}
+
+/// A reason in one clause; the one the engine found, or what the kind of action says by itself.
+fn why(world: &World<'_>, action: &Action) -> Reason {
+    let rsc = action.rsc.map(|r| &world.rscs[r]);
+    let text = match (&action.reason, rsc) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(rsc)) => match action.task {
+            Task::Monitor if action.interval_ms == 0 => {
+                format!("it is not known whether {} runs there", rsc.id)
+            }
+            Task::Monitor => format!("{} is watched while it runs", rsc.id),
+            Task::Start if rsc.failed => format!("{} failed and is recovered", rsc.id),
+            Task::Start => format!("{} should run and {}", rsc.id, placed(world, action)),
+            Task::Stop if rsc.failed => format!("{} failed", rsc.id),
+            Task::Stop if rsc.next_role == Role::Stopped => {
+                let why = if rsc.next_role_why.is_empty() {
+                    "no node may run it"
+                } else {
+                    rsc.next_role_why
+                };
+                format!("{} should not run: {why}", rsc.id)
+            }
+            Task::Stop => format!("{} goes to another node or is restarted", rsc.id),
+            Task::Promote => format!("{} has the best promotion score", rsc.id),
+            Task::Demote => format!("{} should not be promoted there", rsc.id),
+            Task::Cancel => "this monitor is not wanted any more".to_owned(),
+            Task::Delete => format!("{} is not configured there any more", rsc.id),
+            Task::ClearFailcount => "failures expired or the resource was changed".to_owned(),
+            _ => String::new(),
+        },
+        (None, None) => String::new(),
+    };
+    let because_of = action
+        .rsc
+        .map(|r| vec![world.rscs[r].id.clone()])
+        .unwrap_or_default();
+    Reason { text, because_of }
+}
+
+fn placed(world: &World<'_>, action: &Action) -> String {
+    match (action.rsc, action.node) {
+        (Some(r), Some(n)) => {
+            format!(
+                "{} has the best score ({})",
+                world.nodes[n].name,
+                score_text(world.rscs[r].allowed[n].score)
+            )
+        }
+        _ => "a place was found".to_owned(),
+    }
+}
+
+fn placement(world: &World<'_>, r: RscIx) -> Placement {
+    let rsc = &world.rscs[r];
+    let mut scores: Vec<(String, i32)> = rsc
+        .allowed
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| c.allowed)
+        .map(|(n, c)| (world.nodes[n].name.clone(), c.score))
+        .collect();
+    scores.sort_by_key(|s| std::cmp::Reverse(s.1));
+    let text = match rsc.assigned {
+        Some(n) if !rsc.managed => format!("not managed; it stays on {}", world.nodes[n].name),
+        Some(n) => format!("{} has the best score of the nodes that can run it", world.nodes[n].name),
+        None if rsc.next_role_why == "target-role" => "target-role says that it should be stopped".to_owned(),
+        None if world.opts.stop_all => "stop-all-resources is set".to_owned(),
+        None if rsc.removed => "it is not configured any more".to_owned(),
+        None => "no node can run it: each is down, unclean, in standby, or forbidden by a score below zero".to_owned(),
+    };
+    Placement {
+        resource: rsc.id.clone(),
+        now: rsc
+            .running
+            .iter()
+            .map(|&n| world.nodes[n].name.clone())
+            .collect(),
+        role_now: rsc.role.text().to_owned(),
+        next: rsc.assigned.map(|n| world.nodes[n].name.clone()),
+        role_next: rsc.next_role.text().to_owned(),
+        scores,
+        reason: Reason {
+            text,
+            because_of: vec![rsc.id.clone()],
+        },
+    }
+}
+
+fn blocked(world: &World<'_>, r: RscIx, out: &mut Vec<Blocked>) {
+    let rsc = &world.rscs[r];
+    if rsc.blocked {
+        out.push(Blocked {
+            what: rsc.id.clone(),
+            reason: Reason {
+                text: format!(
+                    "{} failed in a way after which it must not be touched",
+                    rsc.id
+                ),
+                because_of: vec![rsc.id.clone()],
+            },
+            way_out: format!("find out what is wrong, then: quorate cleanup {}", rsc.id),
+        });
+        return;
+    }
+    for &a in &rsc.actions {
+        let action = &world.actions[a];
+        if action.is(flag::OPTIONAL) || action.is(flag::RUNNABLE) || !rsc.managed {
+            continue;
+        }
+        if !matches!(action.task, Task::Start | Task::Promote | Task::Stop) || action.node.is_none()
+        {
+            continue;
+        }
+        let reason = action
+            .reason
+            .clone()
+            .unwrap_or_else(|| "its node cannot run it".to_owned());
+        let way_out = if reason == "no quorum" {
+            "bring back enough nodes for a majority".to_owned()
+        } else {
+            format!("quorate explain {}", rsc.id)
+        };
+        out.push(Blocked {
+            what: rsc.id.clone(),
+            reason: Reason {
+                text: format!("{} is not possible: {reason}", action.task.text()),
+                because_of: vec![rsc.id.clone()],
+            },
+            way_out,
+        });
+        return;
+    }
+}

@@ -1,0 +1,145 @@
+//! Sixth stage: which actions are carried out, and what each of them waits for.
+
+use crate::action::{Task, flag};
+use crate::relation::rel;
+use crate::world::{ActIx, Role, RscIx, World};
+
+impl World<'_> {
+    /// Recovery changes the role that a resource has for the moment; users are told the one before.
+    pub(crate) fn remember_roles(&mut self) {
+        for rsc in &mut self.rscs {
+            if !rsc.running.is_empty() && rsc.role == Role::Stopped && rsc.children.is_empty() {
+                rsc.role = Role::Started;
+            }
+        }
+    }
+
+    pub(crate) fn build_graph(&mut self) {
+        for r in self.top.clone() {
+            self.add_rsc_actions(r);
+        }
+        for a in (0..self.actions.len()).rev() {
+            self.add_to_graph(a);
+        }
+        let list = self.graph.clone();
+        for &a in &list {
+            let mut inputs: Vec<(ActIx, u32)> = self.actions[a].before.clone();
+            inputs.sort_by_key(|(f, _)| *f);
+            let mut out = Vec::new();
+            for (f, flags) in inputs {
+                if self.input_counts(a, f, flags) {
+                    out.push(f);
+                }
+            }
+            self.graph_inputs.push(out);
+        }
+    }
+
+    fn add_rsc_actions(&mut self, r: RscIx) {
+        for a in self.rscs[r].actions.clone().into_iter().rev() {
+            self.add_to_graph(a);
+        }
+        for c in self.rscs[r].children.clone() {
+            self.add_rsc_actions(c);
+        }
+    }
+
+    fn add_to_graph(&mut self, a: ActIx) {
+        if self.actions[a].is(flag::IN_GRAPH) || !self.belongs_in_graph(a) {
+            return;
+        }
+        self.actions[a].flags |= flag::IN_GRAPH;
+        self.graph.push(a);
+    }
+
+    fn belongs_in_graph(&self, a: ActIx) -> bool {
+        let action = &self.actions[a];
+        if !action.is(flag::RUNNABLE) || (action.is(flag::OPTIONAL) && !action.is(flag::ALWAYS)) {
+            return false;
+        }
+        if let Some(r) = action.rsc
+            && !self.rscs[r].managed
+            && action.task != Task::Monitor
+        {
+            let recurring = action.meta.get("interval").is_some_and(|i| i != "0");
+            if !recurring {
+                return false;
+            }
+        }
+        if action.is(flag::PSEUDO) || matches!(action.task, Task::Stonith | Task::Shutdown) {
+            return true;
+        }
+        let Some(n) = action.node else { return false };
+        if action.is(flag::ON_DC) {
+            return true;
+        }
+        let node = &self.nodes[n];
+        if self.is_guest(n) && !node.remote_requires_reset {
+            return true;
+        }
+        node.online && !node.unclean
+    }
+
+    fn input_counts(&self, a: ActIx, first: ActIx, flags: u32) -> bool {
+        let input = &self.actions[first];
+        let action = &self.actions[a];
+        let flags = flags & !rel::DUMPED;
+        if flags == rel::NONE {
+            return false;
+        }
+        let changes = rel::FIRST_IMPLIES_THEN
+            | rel::IMPLIES_SAME_NODE
+            | rel::THEN_IMPLIES_FIRST
+            | rel::PROMOTED_IMPLIES_FIRST
+            | rel::UNRUNNABLE_BLOCKS
+            | rel::RESTART;
+        let runnable = input.is(flag::RUNNABLE);
+        if !runnable && flags & changes == 0 {
+            return false;
+        }
+        if !runnable && flags & rel::MIN_RUNNABLE != 0 {
+            return false;
+        }
+        if flags & rel::UNMIGRATABLE_BLOCKS != 0 && !runnable {
+            return false;
+        }
+        if flags & rel::SERIALIZE != 0 || flags & rel::IF_ON_TARGET != 0 {
+            // Below: only where the node is the same.
+        }
+        if flags == rel::IF_ON_TARGET
+            && let Some(n) = input.node
+        {
+            if action.task == Task::MigrateTo || input.task == Task::MigrateTo {
+                let assigned = action.rsc.and_then(|r| self.rscs[r].assigned);
+                if action.task == Task::MigrateTo && assigned != Some(n) {
+                    return false;
+                }
+            } else if action.node.is_some_and(|m| m != n) {
+                return false;
+            }
+        }
+        if flags & rel::IF_REQUIRED_SAME_NODE != 0 {
+            let apart = matches!((input.node, action.node), (Some(x), Some(y)) if x != y);
+            if apart || input.is(flag::OPTIONAL) {
+                return false;
+            }
+        }
+        if let (Some(fr), Some(tr)) = (input.rsc, action.rsc)
+            && fr != tr
+            && self.rscs[fr].failed
+            && !self.rscs[fr].managed
+            && input.task == Task::Stop
+            && self.is_clone(tr)
+        {
+            return false;
+        }
+        if input.is(flag::OPTIONAL)
+            && !input.is(flag::ALWAYS)
+            && !input.is(flag::IN_GRAPH)
+            && !self.belongs_in_graph(first)
+        {
+            return false;
+        }
+        input.is(flag::IN_GRAPH)
+    }
+}

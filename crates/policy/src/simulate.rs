@@ -1,0 +1,90 @@
+//! What would happen: a plan carried out on paper, and the words that `crm_simulate -S` says about it.
+
+mod execute;
+
+use crate::world::World;
+use crate::{Options, facts, run, time};
+use quorate_model::cib::Cib;
+
+/// What the caller wants to see.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// When the decision is taken.
+    pub options: Options,
+    /// The time as the caller wrote it, repeated at the head.
+    pub time_text: Option<String>,
+    /// Stop before carrying it out.
+    pub plan_only: bool,
+    /// Collect scores.
+    pub scores: bool,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Default)]
+pub struct Simulation {
+    /// The text.
+    pub text: String,
+    /// The action graph as XML.
+    pub graph: String,
+    /// Scores, a line each.
+    pub scores: Vec<String>,
+    /// The graph for Graphviz.
+    pub dot: String,
+}
+
+/// Time of the decision: what the caller says, else what the information base says, else the given clock.
+#[must_use]
+pub fn decision_time(cib: &Cib, asked: Option<&str>, clock: i64) -> Option<i64> {
+    match asked {
+        Some(text) => time::parse(text),
+        None => Some(execution_date(cib).unwrap_or(clock)),
+    }
+}
+
+fn execution_date(cib: &Cib) -> Option<i64> {
+    cib.attributes
+        .iter()
+        .find(|(n, _)| n == "execution-date")
+        .and_then(|(_, v)| v.parse().ok())
+}
+
+/// Runs it.
+#[must_use]
+pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
+    let mut text = String::new();
+    if let Some(t) = &request.time_text {
+        text.push_str(&format!("Setting effective cluster time: {t}\n"));
+    } else if let Some(at) = execution_date(cib) {
+        text.push_str(&format!(
+            "Using the original execution date of: {}\n",
+            time::text(at)
+        ));
+    }
+    let now: World<'_> = facts::gather(cib, request.options.now);
+    text.push_str(&now.status_head());
+    text.push_str("Current cluster status:\n");
+    text.push_str(&now.status_text());
+    let world = run(cib, &request.options, request.scores);
+    text.push_str("\nTransition Summary:\n");
+    text.push_str(&world.summary_text());
+    let mut out = Simulation {
+        graph: world.graph_xml(),
+        dot: world.dot(),
+        ..Simulation::default()
+    };
+    if let Some(log) = &world.score_log {
+        out.scores.clone_from(log);
+        out.scores.extend(world.promotion_log.iter().cloned());
+        out.scores.sort();
+    }
+    if !request.plan_only {
+        text.push_str("\nExecuting Cluster Transition:\n");
+        let mut after = cib.clone();
+        text.push_str(&execute::execute(&world, &mut after));
+        let revised = facts::gather(&after, request.options.now);
+        text.push_str("\nRevised Cluster Status:\n");
+        text.push_str(&revised.status_text());
+    }
+    out.text = text;
+    out
+}
