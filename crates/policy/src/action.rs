@@ -204,7 +204,7 @@ impl World<'_> {
     ) -> ActIx {
         let found = self.rscs[r].actions.iter().rev().copied().find(|&a| {
             let action = &self.actions[a];
-            action.task == task && action.node == node && action.key == key
+            action.node == node && action.key == key
         });
         let a = match found {
             Some(a) => a,
@@ -294,7 +294,7 @@ impl World<'_> {
 
     /// A pseudo action of the whole cluster.
     pub fn pseudo(&mut self, name: &str) -> ActIx {
-        let a = self.node_action(name.to_owned(), Task::Other, None, false);
+        let a = self.node_action(name.to_owned(), Task::Other, None, true);
         let action = &mut self.actions[a];
         action.flags |= flag::PSEUDO | flag::RUNNABLE;
         action.text.get_or_insert_with(|| name.to_owned());

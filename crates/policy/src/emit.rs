@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 impl World<'_> {
     /// Names by which an instance goes: what executors use, and what it is also known by.
-    fn names(&self, r: RscIx) -> (String, Option<String>) {
+    pub(crate) fn names(&self, r: RscIx) -> (String, Option<String>) {
         let rsc = &self.rscs[r];
         if rsc.unique {
             return (rsc.id.clone(), None);

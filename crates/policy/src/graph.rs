@@ -36,11 +36,19 @@ impl World<'_> {
     }
 
     fn add_rsc_actions(&mut self, r: RscIx) {
+        let cloned = self.is_cloned(r);
+        if cloned {
+            for c in self.rscs[r].children.clone() {
+                self.add_rsc_actions(c);
+            }
+        }
         for a in self.rscs[r].actions.clone().into_iter().rev() {
             self.add_to_graph(a);
         }
-        for c in self.rscs[r].children.clone() {
-            self.add_rsc_actions(c);
+        if !cloned {
+            for c in self.rscs[r].children.clone() {
+                self.add_rsc_actions(c);
+            }
         }
     }
 
@@ -141,5 +149,32 @@ impl World<'_> {
             return false;
         }
         input.is(flag::IN_GRAPH)
+    }
+
+    /// For developers: what the pipeline made, one action a line (only where asked for by a marker option).
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_graph(&self) {
+        if option_env!("QUORATE_POLICY_TRACE").is_none() {
+            return;
+        }
+        for (a, action) in self.actions.iter().enumerate() {
+            let node = action.node.map_or("-", |n| self.nodes[n].name.as_str());
+            let word = |f: u32, t: &'static str| if action.is(f) { t } else { "" };
+            let before: Vec<String> = action
+                .before
+                .iter()
+                .map(|(b, f)| format!("{b}:{f:x}"))
+                .collect();
+            eprintln!(
+                "{a} {} {node} {}{}{}{} [{}] {:?}",
+                action.key,
+                word(flag::RUNNABLE, "R"),
+                word(flag::OPTIONAL, "O"),
+                word(flag::PSEUDO, "P"),
+                word(flag::ALWAYS, "A"),
+                before.join(" "),
+                action.reason
+            );
+        }
     }
 }

@@ -7,7 +7,6 @@
 
 mod action;
 mod actions;
-mod basic;
 pub mod budget;
 mod digest;
 mod emit;
@@ -41,8 +40,8 @@ pub struct Options {
 
 /// Decides what has to happen.
 #[must_use]
-pub fn schedule(cib: &Cib, _options: &Options) -> plan::Plan {
-    basic::schedule(cib)
+pub fn schedule(cib: &Cib, options: &Options) -> plan::Plan {
+    decide(cib, options)
 }
 
 /// Decides with the full pipeline.
@@ -70,5 +69,7 @@ pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> worl
     world.apply_orderings();
     world.remember_roles();
     world.build_graph();
+    #[cfg(debug_assertions)]
+    world.check_graph();
     world
 }

@@ -240,11 +240,9 @@ impl<'c> World<'c> {
         if let Some(explicit) = explicit {
             return explicit;
         }
-        if rsc.container.is_some() && !(rsc.remote_connection && name == "start" && false) {
+        if rsc.container.is_some() {
             // What lives in a container is recovered by restarting that.
-            if self.container_default(r) {
-                return OnFail::RestartContainer;
-            }
+            return OnFail::RestartContainer;
         }
         if name == "stop" {
             return if self.opts.fencing {
@@ -254,17 +252,6 @@ impl<'c> World<'c> {
             };
         }
         OnFail::Restart
-    }
-
-    fn container_default(&self, r: RscIx) -> bool {
-        let rsc = &self.rscs[r];
-        rsc.container.is_some()
-            && (rsc.remote_connection || self.bundled(r))
-            && !self.is_clone_child_of_bundle(r)
-    }
-
-    fn is_clone_child_of_bundle(&self, r: RscIx) -> bool {
-        self.rscs[r].parent.is_some_and(|p| self.is_clone(p)) && false
     }
 
     fn may_demote_on_fail(

@@ -52,14 +52,16 @@ fn execution_date(cib: &Cib) -> Option<i64> {
 #[must_use]
 pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
     let mut text = String::new();
+    let mut head = String::new();
     if let Some(t) = &request.time_text {
-        text.push_str(&format!("Setting effective cluster time: {t}\n"));
+        head.push_str(&format!("Setting effective cluster time: {t}\n"));
     } else if let Some(at) = execution_date(cib) {
-        text.push_str(&format!(
+        head.push_str(&format!(
             "Using the original execution date of: {}\n",
             time::text(at)
         ));
     }
+    text.push_str(&head);
     let now: World<'_> = facts::gather(cib, request.options.now);
     text.push_str(&now.status_head());
     text.push_str("Current cluster status:\n");
@@ -82,6 +84,7 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
         let mut after = cib.clone();
         text.push_str(&execute::execute(&world, &mut after));
         let revised = facts::gather(&after, request.options.now);
+        text.push_str(&head);
         text.push_str("\nRevised Cluster Status:\n");
         text.push_str(&revised.status_text());
     }

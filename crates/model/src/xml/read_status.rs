@@ -29,7 +29,7 @@ fn ticket(el: El<'_>) -> TicketState {
 
 fn node_state(el: El<'_>) -> ReadResult<NodeState> {
     let mut out = NodeState {
-        id: need(el, "id")?,
+        id: opt(el, "id").unwrap_or_else(|| or_empty(el, "uname")),
         uname: or_empty(el, "uname"),
         in_cluster: opt(el, "in_ccm"),
         crmd: opt(el, "crmd"),

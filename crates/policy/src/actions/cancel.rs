@@ -14,6 +14,10 @@ impl World<'_> {
         let key = op_key(&self.rscs[r].id, task.text(), interval_ms);
         let a = self.action_with_key(r, key, Task::Cancel, 0, Some(n), false);
         let action = &mut self.actions[a];
+        // What runs so far is what is ended: one action, not two.
+        action.task = Task::Cancel;
+        action.interval_ms = 0;
+        action.flags &= !flag::OPTIONAL;
         action.cancel = Some((task, interval_ms));
         action.flags |= flag::RUNNABLE;
         action

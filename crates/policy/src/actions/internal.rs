@@ -112,8 +112,9 @@ impl World<'_> {
 
     fn load_stopped(&mut self, n: usize) -> usize {
         let key = format!("load_stopped_{}", self.nodes[n].name);
-        let a = self.node_action(key, Task::LoadStopped, Some(n), true);
+        let a = self.node_action(key.clone(), Task::LoadStopped, Some(n), true);
         let action = &mut self.actions[a];
+        action.text = Some(key);
         action.flags |= crate::action::flag::PSEUDO;
         action.flags &= !crate::action::flag::OPTIONAL;
         a
@@ -283,17 +284,9 @@ impl World<'_> {
         for (at, &i) in instances.iter().enumerate() {
             self.internal(i);
             self.order_starts(r, i, rel::UNRUNNABLE_BLOCKS | rel::FIRST_GRAPHED);
-            self.order_tasks(
-                (i, Task::Start),
-                (r, Task::Started),
-                rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED,
-            );
+            self.order_tasks((i, Task::Start), (r, Task::Started), rel::THEN_GRAPHED);
             self.order_stops(r, i, rel::FIRST_GRAPHED);
-            self.order_tasks(
-                (i, Task::Stop),
-                (r, Task::Stopped),
-                rel::FIRST_IMPLIES_THEN | rel::THEN_GRAPHED,
-            );
+            self.order_tasks((i, Task::Stop), (r, Task::Stopped), rel::THEN_GRAPHED);
             if ordered {
                 for &later in &instances[at + 1..] {
                     self.order_starts(i, later, rel::ORDERED);

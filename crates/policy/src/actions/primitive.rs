@@ -174,7 +174,7 @@ impl World<'_> {
             self.act(r, deed(role, next), current, !need_stop);
             role = next;
         }
-        while role <= start_role && role != start_role && !self.rscs[r].blocked {
+        while start_role <= self.rscs[r].next_role && role != start_role && !self.rscs[r].blocked {
             let mut required = need_stop;
             let next = step(role, start_role);
             if next == Role::Promoted && need_promote {

@@ -82,7 +82,7 @@ impl World<'_> {
         if rsc.container.is_some() && !rsc.remote_connection && !self.inside_bundle_child(r) {
             return false;
         }
-        if rsc.removed || rsc.known[n] {
+        if rsc.removed || rsc.known[n] || self.known_by_peer(r, n) {
             return false;
         }
         let cell = rsc.allowed[n];
@@ -109,6 +109,20 @@ impl World<'_> {
             }
         }
         true
+    }
+
+    /// Of interchangeable instances, what is known of one is known of all.
+    fn known_by_peer(&self, r: RscIx, n: NodeIx) -> bool {
+        let top = self.uber(r);
+        if self.rscs[r].unique || !self.rscs[top].known[n] {
+            return false;
+        }
+        let base = crate::facts::failcount_base(&self.rscs[r].id);
+        let mut leaves = Vec::new();
+        self.leaves(top, &mut leaves);
+        leaves.into_iter().any(|p| {
+            self.rscs[p].known[n] && crate::facts::failcount_base(&self.rscs[p].id) == base
+        })
     }
 
     fn inside_bundle_child(&self, r: RscIx) -> bool {

@@ -37,7 +37,6 @@ impl World<'_> {
 
     fn recurring_ops(&self, r: RscIx) -> Vec<Recurring> {
         let cfg = self.cfg(r);
-        let mut seen: Vec<(Task, i64)> = Vec::new();
         let mut out = Vec::new();
         for op in cfg.ops.iter().copied().chain(cfg.made_ops.iter()) {
             let interval_ms = interval_of(op);
@@ -51,10 +50,13 @@ impl World<'_> {
             {
                 continue;
             }
-            if seen.contains(&(task, interval_ms)) {
+            let alike = |o: &&quorate_model::cib::Operation| {
+                o.name == op.name && interval_of(o) == interval_ms
+            };
+            if cfg.ops.iter().copied().filter(alike).count() > 1 {
+                // Two of one name and interval cannot be told apart; neither counts.
                 continue;
             }
-            seen.push((task, interval_ms));
             let role = attribute(op, "role")
                 .and_then(Role::parse)
                 .unwrap_or(Role::Unknown);

@@ -98,7 +98,7 @@ impl World<'_> {
             };
             let mut new = new_node(&node.id, name, kind);
             if kind == NodeKind::Member {
-                new.unclean = self.opts.startup_fencing;
+                new.unclean = self.opts.startup_fencing && self.opts.fencing;
                 new.unseen = true;
             }
             new.is_dc = root(self, "dc-uuid") == Some(node.id.as_str());
@@ -231,11 +231,16 @@ impl World<'_> {
     /// Connections that are in the history only leave remote nodes, too.
     fn orphaned_remote_nodes(&mut self) {
         let mut names: Vec<String> = Vec::new();
+        let mut configured: Vec<&str> = Vec::new();
+        for r in &self.cib.configuration.resources {
+            super::config::each_primitive(r, &mut |p| configured.push(&p.id));
+        }
         for state in &self.cib.status.nodes {
             for r in &state.resources {
                 if r.class == "ocf"
                     && r.provider.as_deref() == Some("pacemaker")
                     && r.agent == "remote"
+                    && !configured.contains(&r.id.as_str())
                 {
                     names.push(r.id.clone());
                 }

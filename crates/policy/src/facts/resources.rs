@@ -277,7 +277,16 @@ impl<'c> World<'c> {
         if c.is_master_element {
             extra.push(("promotable".to_owned(), "true".to_owned()));
         }
-        let meta = self.meta_of(&sets, &extra, None, None);
+        let mut meta = self.meta_of(&sets, &extra, None, None);
+        let per_node = meta.get("clone-node-max").map_or(1, |v| parse(v));
+        if per_node > 1 && !meta.contains_key("globally-unique") {
+            // More than one instance a node makes sense only where they can be told apart.
+            meta.insert("globally-unique".to_owned(), "true".to_owned());
+        }
+        if self.has_lsb(c) {
+            // Init scripts cannot tell instances apart.
+            meta.insert("globally-unique".to_owned(), "false".to_owned());
+        }
         let nodes = i32::try_from(self.nodes.len().max(1)).unwrap_or(i32::MAX);
         let number = |names: &[&str], default: i32| {
             names
@@ -300,7 +309,13 @@ impl<'c> World<'c> {
                 }
             }
         };
-        let max = number(&["clone-max"], nodes).clamp(0, INSTANCES_MAX);
+        let unique_per_node = if unique {
+            number(&["clone-node-max"], 1).max(1)
+        } else {
+            1
+        };
+        let max =
+            number(&["clone-max"], nodes.saturating_mul(unique_per_node)).clamp(0, INSTANCES_MAX);
         let node_max = number(&["clone-node-max"], 1);
         let info = clone_info(
             &meta,
@@ -313,7 +328,22 @@ impl<'c> World<'c> {
         for _ in 0..max.max(1) {
             self.new_instance(r);
         }
+        if max == 0 {
+            // Kept only so that what still runs is known as an instance of the clone.
+            let mut family = Vec::new();
+            self.family(self.rscs[r].children[0], &mut family);
+            for x in family {
+                self.rscs[x].removed = true;
+            }
+        }
         r
+    }
+
+    fn has_lsb(&self, c: &CloneResource) -> bool {
+        match &c.child {
+            CloneChild::Primitive(p) => p.class.as_deref() == Some("lsb"),
+            CloneChild::Group(g) => g.members.iter().any(|m| m.class.as_deref() == Some("lsb")),
+        }
     }
 
     /// One more instance of a clone.

@@ -35,7 +35,7 @@ impl World<'_> {
                         flags &= !flag::OPTIONAL;
                         self.actions[a].flags &= !flag::OPTIONAL;
                     }
-                    if task == own && flags & flag::RUNNABLE != 0 && mf & flag::RUNNABLE == 0 {
+                    if task != own && flags & flag::RUNNABLE != 0 && mf & flag::RUNNABLE == 0 {
                         flags &= !flag::RUNNABLE;
                         self.actions[a].flags &= !flag::RUNNABLE;
                     }

@@ -33,6 +33,9 @@ impl World<'_> {
                 Side::Rsc(_, task, _) => *task == Task::Stop,
                 Side::Action(a, _) => self.actions[*a].task == Task::Stop,
             };
+            if matches!(&con.then, Side::Action(a, _) if self.actions[*a].task == Task::Shutdown) {
+                continue;
+            }
             if then_rsc.is_some() && self.rscs[r].container == then_rsc && then_stop {
                 continue;
             }
@@ -66,52 +69,51 @@ impl World<'_> {
             return;
         }
         for p in self.actions_of(r, Task::Monitor, None) {
+            let mut seen = Vec::new();
             for after in self.actions[p].after.clone() {
-                self.probe_before(p, after, 0);
+                self.probe_before(p, after, 0, &mut seen);
             }
-            for a in &mut self.actions {
-                a.flags &= !flag::DETECT_LOOP;
+            for a in seen {
+                self.actions[a].flags &= !flag::DETECT_LOOP;
             }
         }
     }
 
     /// Follows what a start makes happen: restarts and new promotions wait for the probe.
-    fn probe_before(&mut self, probe: ActIx, after: ActIx, depth: u32) {
+    fn probe_before(&mut self, probe: ActIx, after: ActIx, depth: u32, seen: &mut Vec<ActIx>) {
         if self.actions[after].is(flag::DETECT_LOOP) || depth > 400 {
             return;
         }
         self.actions[after].flags |= flag::DETECT_LOOP;
+        seen.push(after);
         let Some(probe_rsc) = self.actions[probe].rsc else {
             return;
         };
         let after_rsc = self.actions[after].rsc;
         let mut compatible = None;
         let mut interleave = false;
-        if let Some(r) = after_rsc
-            && self.is_cloned(r)
-        {
-            interleave = is_true(self.meta(r, "interleave"));
-            if interleave {
-                compatible = self.compatible_instance(probe_rsc, r, Role::Unknown, false);
+        if let Some(r) = after_rsc {
+            if self.is_primitive(r) && r != probe_rsc {
+                self.order_restart(probe, after, r);
+            }
+            if self.is_cloned(r) {
+                interleave = is_true(self.meta(r, "interleave"));
+                if interleave {
+                    compatible = self.compatible_instance(probe_rsc, r, Role::Unknown, false);
+                }
             }
         }
-        let foreign = after_rsc.is_some_and(|r| self.top_of(r) != self.top_of(probe_rsc));
-        if foreign && self.is_restart(after) {
-            self.order_restart(probe, after);
-        }
         for next in self.actions[after].after.clone() {
-            let flags = self.actions[next]
+            let implied = self.actions[next]
                 .before
                 .iter()
-                .find(|(a, _)| *a == after)
-                .map_or(0, |(_, f)| *f);
-            if flags & rel::FIRST_IMPLIES_THEN == 0 {
+                .any(|&(a, f)| a == after && f & rel::FIRST_IMPLIES_THEN != 0);
+            if !implied {
                 let next_rsc = self.actions[next].rsc;
                 let (Some(r), Some(n)) = (after_rsc, next_rsc) else {
                     continue;
                 };
-                let collective = !self.is_primitive(r);
-                if !collective
+                if self.is_primitive(r)
                     || self.rscs[probe_rsc].parent == Some(r)
                     || self.is_cloned(n)
                     || self.rscs[n].parent != Some(r)
@@ -125,27 +127,19 @@ impl World<'_> {
                     continue;
                 }
             }
-            self.probe_before(probe, next, depth + 1);
+            self.probe_before(probe, next, depth + 1, seen);
         }
     }
 
-    fn is_restart(&self, a: ActIx) -> bool {
-        matches!(self.actions[a].task, Task::Start | Task::Promote)
-    }
-
     /// The stop (or demotion) that goes with a start (or promotion) waits for the probe.
-    fn order_restart(&mut self, probe: ActIx, up: ActIx) {
-        let Some(r) = self.actions[up].rsc else {
-            return;
-        };
-        let down = if self.actions[up].task == Task::Start {
-            Task::Stop
-        } else {
-            Task::Demote
+    fn order_restart(&mut self, probe: ActIx, up: ActIx, r: RscIx) {
+        let down = match self.actions[up].task {
+            Task::Start => Task::Stop,
+            Task::Promote => Task::Demote,
+            _ => return,
         };
         for d in self.actions_of(r, down, None) {
-            let same = self.is_primitive(r);
-            if same || self.actions[d].is(flag::PSEUDO) {
+            if !self.actions[d].is(flag::PSEUDO) {
                 self.order(probe, d, rel::ORDERED);
             }
         }

@@ -52,32 +52,24 @@ impl World<'_> {
             action.required_before = action.required_before.max(1);
             action.flags &= !flag::RUNNABLE;
         }
-        let mut changed = Changed::default();
-        let mut at = 0;
-        while at < self.actions[then].before.len() {
+        // The latest relation first.
+        for at in (0..self.actions[then].before.len()).rev() {
             let one = self.update_pair(then, at, depth, waiting);
-            changed = one;
-            if one.then || min {
-                // Remembered below.
-            }
-            at += 1;
             if one.first {
-                let first = self.actions[then].before[at - 1].0;
-                let first = self.stand_in(first, then);
-                for after in self.actions[first].after.clone() {
+                let first = self.stand_in(self.actions[then].before[at].0, then);
+                for after in self.actions[first].after.clone().into_iter().rev() {
                     self.update_deep(after, depth + 1, waiting);
                 }
                 self.update_deep(first, depth + 1, waiting);
             }
         }
         let now = self.actions[then].flags;
-        let _ = changed;
         if now != last {
             if last & flag::RUNNABLE != 0 && now & flag::RUNNABLE == 0 {
                 self.block_dependents(then);
             }
             self.update_deep(then, depth + 1, waiting);
-            for after in self.actions[then].after.clone() {
+            for after in self.actions[then].after.clone().into_iter().rev() {
                 self.update_deep(after, depth + 1, waiting);
             }
         }
@@ -101,7 +93,7 @@ impl World<'_> {
         depth: u32,
         waiting: &mut Vec<ActIx>,
     ) -> Changed {
-        let (original, mut flags) = self.actions[then].before[at];
+        let (original, flags) = self.actions[then].before[at];
         if flags & !rel::DUMPED == rel::NONE {
             return Changed::default();
         }
@@ -129,7 +121,6 @@ impl World<'_> {
         let first = self.stand_in(original, then);
         if first != original {
             self.order(first, then, flags);
-            flags = self.actions[then].before[at].1;
         }
         let first_flags = self.flags_for(first, then_node);
         let then_flags = self.flags_for(then, first_node);
@@ -383,6 +374,10 @@ impl World<'_> {
         }
         self.actions[a].flags &= !what;
         let other = &self.actions[because];
+        if self.actions[a].rsc == other.rsc {
+            // What a resource does to itself explains nothing.
+            return;
+        }
         let change = match what {
             flag::RUNNABLE => "unrunnable",
             flag::MIGRATABLE => "unmigrateable",
@@ -484,20 +479,25 @@ impl World<'_> {
         changed
     }
 
+    /// One way only: what comes second cannot happen when the first cannot.
     fn asymmetric(&mut self, first: ActIx, then: ActIx) {
         let Some(r) = self.actions[then].rsc else {
             return;
         };
-        let role = self.state(r, true);
-        let task = self.actions[then].task;
-        if (task == Task::Start && role >= Role::Started)
-            || (task == Task::Stop && role == Role::Stopped)
-        {
+        if self.actions[first].is(flag::RUNNABLE) {
             return;
         }
-        let f = &self.actions[first];
-        if !f.is(flag::OPTIONAL) && f.is(flag::RUNNABLE) {
-            return;
+        if self.actions[then].is(flag::OPTIONAL) {
+            let role = self.state(r, true);
+            let action = &self.actions[then];
+            let there = self.is_primitive(r)
+                && self.rscs[r].running.len() == 1
+                && Some(self.rscs[r].running[0]) == action.node;
+            if (action.task == Task::Stop && role == Role::Stopped)
+                || (action.task == Task::Start && role >= Role::Started && there)
+            {
+                return;
+            }
         }
         self.clear_because(then, flag::OPTIONAL, first);
         self.clear_because(then, flag::RUNNABLE, first);

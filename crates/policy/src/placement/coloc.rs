@@ -74,11 +74,7 @@ impl World<'_> {
                         self.collect_this_with(p, origin, out);
                     }
                 } else {
-                    out.extend(
-                        rsc.this_with
-                            .iter()
-                            .filter(|&&c| self.has_influence(c, Some(origin))),
-                    );
+                    out.extend(rsc.this_with.iter().filter(|&&c| self.explicit(c)));
                 }
             }
             Kind::Group(_) => {
@@ -125,11 +121,7 @@ impl World<'_> {
                         self.collect_with_this(p, origin, out);
                     }
                 } else {
-                    out.extend(
-                        rsc.with_this
-                            .iter()
-                            .filter(|&&c| self.has_influence(c, Some(r))),
-                    );
+                    out.extend(rsc.with_this.iter().filter(|&&c| self.explicit(c)));
                 }
             }
             Kind::Group(ref g) => {
@@ -144,10 +136,7 @@ impl World<'_> {
                 if g.colocated {
                     for &c in rsc.children.iter().filter(|&&c| c != origin) {
                         // Not the chain inside the group.
-                        let outside = self.rscs[c].with_this.iter().filter(|&&x| {
-                            self.rscs[self.colocations[x].dependent].parent != Some(r)
-                                && self.has_influence(x, Some(c))
-                        });
+                        let outside = self.rscs[c].with_this.iter().filter(|&&x| self.explicit(x));
                         out.extend(outside);
                     }
                 }
@@ -166,27 +155,25 @@ impl World<'_> {
         }
     }
 
+    /// Written by an operator, not made by what a resource is.
+    fn explicit(&self, c: ColIx) -> bool {
+        !self.colocations[c].id.starts_with('#')
+    }
+
     /// Whether the dependent's wishes may move the other.
     pub(crate) fn has_influence(&self, c: ColIx, r: Option<RscIx>) -> bool {
         let con = &self.colocations[c];
-        let dependent = &self.rscs[con.dependent];
         let r = r.unwrap_or(con.primary);
-        // A bundle's own parts always count.
-        if self.rscs[con.primary].replica_container && con.primary != r {
-            return con.influence;
-        }
-        if con.score > -INF {
-            // A group's member that may be lost, once it runs where the rest is.
-            let _ = r;
+        // A healthy container is not moved for its connection's sake.
+        let connection = self.rscs[con.dependent].remote_connection && self.bundled(con.dependent);
+        if connection && !self.rscs[r].failed && self.rscs[r].running.len() == 1 {
+            return false;
         }
         if con.influence {
             return true;
         }
-        // What does not run yet, or runs where it is, may be satisfied without moving anything.
-        if dependent.running.is_empty() {
-            return true;
-        }
-        false
+        // What does not run yet may be placed as others like it.
+        self.rscs[r].running.is_empty()
     }
 
     fn attribute_at(&self, n: NodeIx, con: &Colocation, r: RscIx) -> Option<&str> {

@@ -89,6 +89,13 @@ impl World<'_> {
         for cell in &mut self.rscs[r].allowed {
             cell.count = 0;
         }
+        let mut leaves = Vec::new();
+        self.leaves(r, &mut leaves);
+        for leaf in leaves {
+            if self.rscs[leaf].role == Role::Started {
+                self.rscs[leaf].role = Role::Unpromoted;
+            }
+        }
         for i in self.rscs[r].children.clone() {
             self.set_promotion_priority(r, i);
         }

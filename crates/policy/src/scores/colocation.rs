@@ -146,6 +146,30 @@ impl<'c> World<'c> {
         }
     }
 
+    /// Of two that must not be together, one leaves before the other comes.
+    fn order_repelled(&mut self, first: (RscIx, Role), then: (RscIx, Role)) {
+        use crate::action::Task;
+        let leave: &[Task] = match first.1 {
+            Role::Promoted => &[Task::Demote],
+            Role::Unpromoted => &[Task::Stop, Task::Promote],
+            _ => &[Task::Stop],
+        };
+        let come: &[Task] = match then.1 {
+            Role::Promoted => &[Task::Promote],
+            Role::Unpromoted => &[Task::Start, Task::Demote],
+            _ => &[Task::Start],
+        };
+        for &l in leave {
+            for &c in come {
+                self.order_tasks(
+                    (first.0, l),
+                    (then.0, c),
+                    crate::relation::rel::IF_REQUIRED_SAME_NODE,
+                );
+            }
+        }
+    }
+
     /// Adds a colocation.
     pub(crate) fn new_colocation(&mut self, new: NewColocation) {
         if new.score == 0 && new.attribute.is_none() {
@@ -153,6 +177,10 @@ impl<'c> World<'c> {
         }
         if new.dependent == new.primary {
             return;
+        }
+        if new.score <= -INF {
+            self.order_repelled((new.dependent, new.roles.0), (new.primary, new.roles.1));
+            self.order_repelled((new.primary, new.roles.1), (new.dependent, new.roles.0));
         }
         let critical = self.rscs[new.dependent].critical;
         let ix = self.colocations.len();

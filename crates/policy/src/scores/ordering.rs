@@ -177,13 +177,13 @@ impl<'c> World<'c> {
             self.order_sides(
                 Side::Rsc(i, tasks.0, 0),
                 Side::Action(gate, None),
-                rel::MIN_RUNNABLE | rel::FIRST_IMPLIES_THEN,
+                rel::MIN_RUNNABLE | rel::THEN_GRAPHED,
             );
         }
         self.order_sides(
             Side::Action(gate, None),
             Side::Rsc(then, tasks.1, 0),
-            rel::ORDERED | rel::UNRUNNABLE_BLOCKS | rel::FIRST_IMPLIES_THEN,
+            rel::ORDERED | rel::UNRUNNABLE_BLOCKS,
         );
     }
 
@@ -278,7 +278,7 @@ impl<'c> World<'c> {
                 self.order_sides(
                     Side::Rsc(r, f_task, 0),
                     Side::Action(gate, None),
-                    rel::ORDERED | rel::MIN_RUNNABLE | rel::FIRST_IMPLIES_THEN,
+                    rel::MIN_RUNNABLE | rel::THEN_GRAPHED,
                 );
             }
             for &r in &b {

@@ -49,9 +49,9 @@ fn one(world: &World<'_>, a: ActIx, cib: &mut Cib, out: &mut String) {
         Task::Shutdown | Task::ClearFailcount | Task::Maintenance => {
             let task = action.task.text();
             let on = node.map_or_else(String::new, |n| format!(" on {n}"));
-            let what = action.rsc.map_or_else(String::new, |r| {
-                format!(" for {}", world.shown_rsc(r, None))
-            });
+            let what = action
+                .rsc
+                .map_or_else(String::new, |r| format!(" for {}", world.names(r).0));
             let _ = writeln!(out, "  * Cluster action:  {task}{what}{on}");
         }
         _ => resource(world, a, cib, out),
@@ -189,7 +189,9 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     } else {
         format!("{name}_last_0")
     };
-    history.operations.retain(|o| o.id != id);
+    history
+        .operations
+        .retain(|o| o.id != id && !(o.status == -1 && o.operation == task));
     let mut extra = Vec::new();
     for field in ["migrate_source", "migrate_target"] {
         if let Some(v) = action.meta.get(field) {

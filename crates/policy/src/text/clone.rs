@@ -56,7 +56,6 @@ impl World<'_> {
                 true
             };
             if full {
-                active += i32::from(partly);
                 self.rsc_lines(c, indent + 2, out);
             }
         }
@@ -98,8 +97,10 @@ impl World<'_> {
             "Stopped"
         };
         let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+        let here = self.locations_now(r);
+        let none_allowed = !rsc.allowed.iter().any(|c| c.allowed);
         for (n, cell) in rsc.allowed.iter().enumerate() {
-            if !cell.allowed || rsc.running.contains(&n) {
+            if (!cell.allowed && !none_allowed) || here.contains(&n) {
                 continue;
             }
             let text = match self.failed_probe(r, n) {
@@ -112,9 +113,6 @@ impl World<'_> {
             }
         }
         groups.sort();
-        if groups.is_empty() {
-            let _ = writeln!(out, "{:indent$}* Stopped", "");
-        }
         for (text, list) in groups {
             let _ = writeln!(out, "{:indent$}* {text}: [ {} ]", "", list.join(" "));
         }

@@ -32,7 +32,6 @@ impl World<'_> {
                             .map_or("reboot", String::as_str)
                     )
                 }
-                Task::Shutdown => "Shutdown".to_owned(),
                 _ => continue,
             };
             let Some(n) = action.node else { continue };
@@ -57,19 +56,14 @@ impl World<'_> {
         for &r in &self.top {
             self.summarize(r, &mut lines);
         }
-        let rsc_width = lines
-            .iter()
-            .map(|l| l.rsc.len())
-            .filter(|l| *l > 5)
-            .map(|l| l + 2)
-            .max()
-            .unwrap_or(5);
-        let width = lines
-            .iter()
-            .map(|l| l.details.len())
-            .max()
-            .unwrap_or(5)
-            .max(5);
+        // Columns grow with what has been seen, in order; the names' with two blanks in reserve.
+        let (mut rsc_width, mut width) = (5, 5);
+        for l in &lines {
+            if l.rsc.len() > rsc_width {
+                rsc_width = l.rsc.len() + 2;
+            }
+            width = width.max(l.details.len());
+        }
         for l in lines {
             let _ = write!(
                 out,

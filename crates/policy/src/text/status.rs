@@ -133,7 +133,52 @@ impl World<'_> {
         } else {
             "OFFLINE"
         };
-        text.to_owned()
+        match self.health_word(n) {
+            Some(word) => format!("{text} (health is {word})"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// A node's health where it is worse than green.
+    fn health_word(&self, n: NodeIx) -> Option<&'static str> {
+        let strategy = self.opts.text("node-health-strategy").unwrap_or("none");
+        if strategy == "none" {
+            return None;
+        }
+        let option = |name: &str, default: i32| self.opts.score(name, default);
+        let score = |v: &str| match v {
+            "red" => option(
+                "node-health-red",
+                if strategy == "progressive" || strategy == "custom" {
+                    0
+                } else {
+                    -crate::score::INF
+                },
+            ),
+            "yellow" => option(
+                "node-health-yellow",
+                if strategy == "only-green" {
+                    -crate::score::INF
+                } else {
+                    0
+                },
+            ),
+            "green" => option("node-health-green", 0),
+            number => crate::score::parse(number),
+        };
+        let values: Vec<&str> = self.nodes[n]
+            .attrs
+            .iter()
+            .filter(|(k, _)| k.starts_with("#health"))
+            .map(|(_, v)| v.as_str())
+            .collect();
+        if values
+            .iter()
+            .any(|v| *v == "red" || (*v != "yellow" && *v != "green" && score(v) < 0))
+        {
+            return Some("RED");
+        }
+        values.iter().any(|v| *v == "yellow").then_some("YELLOW")
     }
 
     pub(super) fn rsc_lines(&self, r: RscIx, indent: usize, out: &mut String) {
@@ -209,7 +254,7 @@ impl World<'_> {
         {
             flags.push("LOCKED".to_owned());
         }
-        if rsc.pending_action.as_deref() == Some("monitor") {
+        if rsc.pending_action.as_deref() == Some("monitor") && node.is_some() {
             flags.push("Monitoring".to_owned());
         }
         match self.meta(r, "target-role").and_then(Role::parse) {
@@ -270,19 +315,24 @@ impl World<'_> {
                 return word.to_owned();
             }
         }
-        rsc.role.text().to_owned()
+        let role = if rsc.role == Role::Started && self.rscs[self.uber(r)].promotable {
+            Role::Unpromoted
+        } else {
+            rsc.role
+        };
+        role.text().to_owned()
     }
 
     pub(super) fn common_flags(&self, r: RscIx) -> Vec<&'static str> {
         let rsc = &self.rscs[r];
         let mut flags = Vec::new();
+        if self.disabled(r) {
+            flags.push("disabled");
+        }
         if rsc.maintenance {
             flags.push("maintenance");
         } else if !rsc.managed {
             flags.push("unmanaged");
-        }
-        if self.disabled(r) {
-            flags.push("disabled");
         }
         flags
     }
