@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use quorate_core::admin::{LocalView, OnErrors, Request, Response};
 use quorate_core::facts::{Quorum, cib};
 use quorate_core::state::ClusterState;
-use quorate_model::cib::{Configuration, Resource};
+use quorate_model::cib::{CloneChild, Configuration, Resource};
 use quorate_model::crm::{self, Differences, Document};
 use quorate_model::diag::{Diagnostic, Severity, Source, render, unified_diff};
 use quorate_model::lint::{self, Facts};
@@ -152,6 +152,10 @@ pub struct Impact {
     configuration: Configuration,
     /// Services that run now and would run nowhere.
     pub stopped: Vec<String>,
+    /// Resources that run now, are configured no longer, and that no planned action stops.
+    pub abandoned: Vec<String>,
+    /// Resources that run with parameters other than the configured ones until something restarts them.
+    pub stale: Vec<String>,
     running: usize,
 }
 
@@ -191,6 +195,35 @@ impl Impact {
             .filter(|resource| !is_kept(resource))
             .map(|resource| (*resource).clone())
             .collect();
+        let touched = |name: &str| {
+            plan.actions.iter().any(|action| {
+                let is_it = action
+                    .resource
+                    .as_ref()
+                    .is_some_and(|resource| base_name(&resource.id) == name);
+                is_it
+                    && matches!(
+                        action.kind,
+                        ActionKind::Stop | ActionKind::Reload | ActionKind::MigrateTo
+                    )
+            })
+        };
+        let (old, new) = (
+            primitives(&current.state.configuration),
+            primitives(&state.configuration),
+        );
+        let (mut abandoned, mut stale) = (Vec::new(), Vec::new());
+        for name in running
+            .iter()
+            .map(|resource| base_name(resource))
+            .filter(|name| !touched(name))
+        {
+            match (old.get(name), new.get(name)) {
+                (_, None) => abandoned.push(name.to_owned()),
+                (Some(before), Some(after)) if before != after => stale.push(name.to_owned()),
+                _ => {}
+            }
+        }
         let running = running.len();
         // What happens anyway is not this change's doing.
         let place = |a: &quorate_policy::plan::Action| (a.kind, a.key.clone(), a.node.clone());
@@ -200,6 +233,8 @@ impl Impact {
         Self {
             running,
             stopped,
+            abandoned,
+            stale,
             configuration: state.configuration,
             plan,
         }
@@ -264,8 +299,17 @@ impl Impact {
     /// As lines for the operator.
     pub fn text(&self) -> String {
         let services = self.services();
+        let mut remarks = String::new();
+        for name in &self.abandoned {
+            remarks.push_str(&format!(
+                "{name} is removed while it runs, and nothing would stop it: apply refuses that; stop it first.\n"
+            ));
+        }
+        for name in &self.stale {
+            remarks.push_str(&format!("{name} runs on with its present parameters; the new ones count from its next start.\n"));
+        }
         if services.is_empty() {
-            return "No running service is touched.\n".to_owned();
+            return format!("No running service is touched.\n{remarks}");
         }
         let mut text = String::from("What happens to the services:\n");
         for (resource, what, away) in services {
@@ -277,6 +321,7 @@ impl Impact {
         if self.stops_everything() {
             text.push_str("THIS STOPS EVERY SERVICE THAT RUNS NOW.\n");
         }
+        text.push_str(&remarks);
         text
     }
 
@@ -292,8 +337,41 @@ impl Impact {
             .into_iter()
             .map(|(resource, what, away)| json!({"resource": resource, "what": what, "away_ms_max": away}))
             .collect();
-        json!({"services": services, "stops_everything": self.stops_everything(), "stopped": self.stopped})
+        json!({"services": services, "stops_everything": self.stops_everything(), "stopped": self.stopped, "abandoned": self.abandoned, "stale": self.stale})
     }
+}
+
+/// The name of an instance's primitive.
+fn base_name(resource: &str) -> &str {
+    resource.split(':').next().unwrap_or(resource)
+}
+
+/// The parameters of every primitive by name.
+fn primitives(configuration: &Configuration) -> BTreeMap<String, Vec<(String, Option<String>)>> {
+    let mut all = BTreeMap::new();
+    let mut put = |primitive: &quorate_model::cib::Primitive| {
+        let instance = primitive
+            .sets
+            .iter()
+            .filter(|set| set.kind == quorate_model::cib::SetKind::Instance);
+        let pairs = instance
+            .flat_map(|set| &set.pairs)
+            .map(|pair| (pair.name.clone(), pair.value.clone()));
+        all.insert(primitive.id.clone(), pairs.collect());
+    };
+    for resource in &configuration.resources {
+        match resource {
+            Resource::Primitive(primitive) => put(primitive),
+            Resource::Template(_) => {}
+            Resource::Group(group) => group.members.iter().for_each(&mut put),
+            Resource::Clone(clone) => match &clone.child {
+                CloneChild::Primitive(primitive) => put(primitive),
+                CloneChild::Group(group) => group.members.iter().for_each(&mut put),
+            },
+            Resource::Bundle(bundle) => bundle.primitive.iter().for_each(&mut put),
+        }
+    }
+    all
 }
 
 /// Checks, shows, asks, keeps a backup, and proposes.
@@ -322,6 +400,17 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
         .exit(Exit::Configuration));
     }
     let impact = Impact::of(current, &change.text);
+    if let (Some(first), false) = (impact.abandoned.first(), change.force) {
+        return Err(Error::new(
+            format!(
+                "{} would be removed while running, and nothing would stop it any more",
+                impact.abandoned.join(", ")
+            ),
+            format!(
+                "stop it first: `quorate tool crm resource stop {first}`, wait until `quorate status` shows it stopped, then remove it"
+            ),
+        ));
+    }
     if !context.json {
         if !context.yes || std::io::stdout().is_terminal() {
             print!(
