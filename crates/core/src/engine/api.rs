@@ -122,10 +122,12 @@ pub enum EngineInput {
         to: NodeName,
     },
     /// An administrator confirmed that every other voter is off and stays off: go on alone under a new
-    /// lineage (design rule R7).
+    /// lineage (design rule R7). Refused unless `off` names all of them and none of them answers.
     Force {
         /// The new lineage.
         lineage: Lineage,
+        /// Who is confirmed to be off.
+        off: Vec<NodeName>,
     },
 }
 

@@ -1,6 +1,6 @@
 //! What a leader does by itself, and what a pair does without one.
 
-use super::{Engine, EngineOutput, Proposed};
+use super::{Engine, Proposed};
 use crate::consensus::saved::{self, DiskRecord};
 use crate::event::LogLevel;
 use crate::ids::{Lineage, Millis, NodeName, PairRequest};
@@ -308,14 +308,12 @@ impl Engine {
     }
 
     /// R7: an administrator's word. Everybody else leaves; a new lineage begins.
-    pub(super) fn force(&mut self, lineage: Lineage) {
-        if self.is_removed || self.consensus.is_stopped() || self.roster.members.is_empty() {
-            self.outputs
-                .push(EngineOutput::Effect(crate::event::Effect::Log {
-                    level: LogLevel::Error,
-                    text: "This node cannot go on alone: it is no member, or does so already."
-                        .to_owned(),
-                }));
+    pub(super) fn force(&mut self, lineage: Lineage, off: &[NodeName]) {
+        if let Some(reason) = self.force_refused(off) {
+            self.log(
+                LogLevel::Error,
+                format!("This node cannot go on alone: {reason}."),
+            );
             return;
         }
         self.log(
@@ -355,6 +353,28 @@ impl Engine {
         self.consensus
             .seize(changes, vec![saved::put_disk(&disk)], &mut out);
         self.out = out;
+    }
+
+    /// Why an administrator's word is not enough: somebody else may be alive.
+    fn force_refused(&self, off: &[NodeName]) -> Option<String> {
+        if self.is_removed || self.consensus.is_stopped() || self.roster.members.is_empty() {
+            return Some("it is no member, or does so already".to_owned());
+        }
+        for (&id, record) in &self.roster.members {
+            if id == self.id {
+                continue;
+            }
+            if self.contacts.is_met(&record.name) {
+                return Some(format!("{} answers", record.name));
+            }
+            if record.role == Role::Voter && !off.contains(&record.name) {
+                return Some(format!(
+                    "{} votes and is not confirmed to be off",
+                    record.name
+                ));
+            }
+        }
+        None
     }
 
     /// A removed voter says that it has stopped.

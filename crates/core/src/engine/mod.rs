@@ -160,7 +160,7 @@ impl Engine {
                     self.consensus.transfer(id);
                 }
             }
-            EngineInput::Force { lineage } => self.force(lineage),
+            EngineInput::Force { lineage, off } => self.force(lineage, &off),
         }
         self.go_on();
         std::mem::take(&mut self.outputs)

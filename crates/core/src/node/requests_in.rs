@@ -224,13 +224,21 @@ impl Node {
                     "power it off first",
                 )
             }
+            // Another voter may live on the other side of a cut, and lead there.
+            Some(peer) if self.has_third_voter(&peer) => refused(
+                "more than two nodes vote, and there is no quorum: one that is not confirmed off may be alive",
+                "start or reconnect a majority of the voters",
+            ),
             Some(peer) => {
                 let old = self.state.lineage.0;
                 let mixed = old
                     ^ self.now.wall_ms.unsigned_abs().rotate_left(17)
                     ^ self.incarnation.session.0;
                 let lineage = Lineage(mixed.max(1));
-                self.engine_step(EngineInput::Force { lineage });
+                self.engine_step(EngineInput::Force {
+                    lineage,
+                    off: vec![peer.clone()],
+                });
                 self.unlogged.push(crate::state::FenceRecord {
                     boot: self.state.boot(&peer),
                     target: peer.clone(),
@@ -253,6 +261,12 @@ impl Node {
             ),
         };
         out.answers.push((request, answer));
+    }
+
+    fn has_third_voter(&self, peer: &NodeName) -> bool {
+        self.state.members.iter().any(|(name, member)| {
+            member.role == crate::state::MemberRole::Voter && name != peer && *name != self.name
+        })
     }
 
     /// A change of the members is in: whoever asked is told.

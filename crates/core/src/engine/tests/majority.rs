@@ -357,12 +357,14 @@ fn two_thirds_gone_forced_recovery_makes_a_new_lineage() {
     cluster.stop(&"n2".into());
     cluster.run(3_000);
     assert!(cluster.leader().is_none());
-    cluster.step(
-        &"n3".into(),
-        EngineInput::Force {
-            lineage: crate::ids::Lineage(8),
-        },
-    );
+    let force = |off: &[&str]| EngineInput::Force {
+        lineage: crate::ids::Lineage(8),
+        off: off.iter().map(|name| (*name).into()).collect(),
+    };
+    cluster.step(&"n3".into(), force(&["n1"]));
+    cluster.run(3_000);
+    assert!(cluster.leader().is_none(), "n2 votes and was not named");
+    cluster.step(&"n3".into(), force(&["n1", "n2"]));
     cluster.run_until("n3 alone", 2_000, |c| c.leader() == Some("n3".into()));
     cluster.commit(&"n3".into(), b"alone");
     cluster.power_on(&"n1".into());

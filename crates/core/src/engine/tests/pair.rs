@@ -235,6 +235,7 @@ fn force_overrides_the_wait_and_the_old_lineage_is_refused() {
         &other,
         crate::engine::EngineInput::Force {
             lineage: crate::ids::Lineage(99),
+            off: vec![leader.clone()],
         },
     );
     cluster.run_until("alone", 3_000, |c| c.leader() == Some(other.clone()));
