@@ -694,7 +694,9 @@ fn admit(state: &mut ClusterState, node: &Founder, token_hash: &str, wall_ms: i6
         Some(_) => return void("the join token has expired"),
         None => return void("the join token is not known or was used already"),
     }
-    if state.members.contains_key(&node.name) {
+    // One that the consensus never took in (the leader changed meanwhile) may try again.
+    let known = state.members.get(&node.name);
+    if known.is_some_and(|member| member.raft_id != RaftId(0)) {
         return void("a node of that name is a member already: remove it first");
     }
     state.tokens.remove(token_hash);

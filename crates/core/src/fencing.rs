@@ -22,6 +22,11 @@ const POLL_MAX_MS: u64 = 15_000;
 /// Grace for a device's run on another node beyond its own timeout.
 const GRACE_MS: u64 = 2_000;
 
+/// Attempts to power a machine on again.
+const ON_TRIES_MAX: u32 = 4;
+/// Before the next of them.
+const ON_PAUSE_MS: u64 = 2_000;
+
 /// Who waits for a fencing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiter {
@@ -101,10 +106,22 @@ struct Job {
     began: Millis,
 }
 
+/// A machine that is to be powered on again; nobody waits for it.
+#[derive(Debug)]
+struct PowerOn {
+    target: NodeName,
+    device: Device,
+    tries: u32,
+    run: u64,
+    /// The next attempt, where the last one failed.
+    again: Option<Millis>,
+}
+
 /// The coordinator.
 #[derive(Debug)]
 pub struct FencingCoordinator {
     jobs: BTreeMap<NodeName, Job>,
+    power_ons: Vec<PowerOn>,
     next_run: u64,
     seed: u64,
     /// Numbers of runs count within this; a leader's term, or the session where there is none.
@@ -117,6 +134,7 @@ impl FencingCoordinator {
     pub fn new(seed: u64) -> Self {
         Self {
             jobs: BTreeMap::new(),
+            power_ons: Vec::new(),
             next_run: 1,
             seed,
             term: Term(seed),
@@ -283,7 +301,7 @@ impl FencingCoordinator {
         executor: &mut Executor,
         out: &mut Outbox,
     ) -> Option<Finished> {
-        if term != self.term {
+        if term != self.term || self.power_on_done(id, result, context.now.mono, out) {
             return None;
         }
         let target = self
@@ -411,21 +429,77 @@ impl FencingCoordinator {
         out: &mut Outbox,
     ) {
         for device in &job.used {
-            let id = self.next_run;
+            self.power_ons.push(PowerOn {
+                target: job.request.target.clone(),
+                device: device.clone(),
+                tries: 0,
+                run: 0,
+                again: Some(context.now.mono),
+            });
+        }
+        self.power_on_due(context, executor, out);
+    }
+
+    /// Begins the attempts that are due.
+    fn power_on_due(
+        &mut self,
+        context: &Context<'_>,
+        executor: &mut Executor,
+        out: &mut Outbox,
+    ) {
+        let jobs = &self.jobs;
+        // Whoever is being fenced again is not powered on in between.
+        self.power_ons.retain(|on| !jobs.contains_key(&on.target));
+        for on in &mut self.power_ons {
+            if on.again.is_none_or(|at| at > context.now.mono) {
+                continue;
+            }
+            on.again = None;
+            on.tries += 1;
+            on.run = self.next_run;
             self.next_run += 1;
-            let call = device.call(
-                &job.request.target,
-                "on",
-                devices::timeout_ms(context.state),
+            let (id, term) = (on.run, self.term);
+            let timeout_ms = devices::timeout_ms(context.state);
+            let call = on.device.call(&on.target, "on", timeout_ms);
+            let mut runners = devices::runners(
+                context.state,
+                &on.device.id,
+                &on.target,
+                context.own,
+                context.is_reachable,
             );
-            if job.runner == *context.own {
-                executor.run_device(id, self.term, Coordinator::Own, call, out);
+            if runners.is_empty() {
+                runners.push(context.own.clone());
+            }
+            let runner = runners.swap_remove(0);
+            if runner == *context.own {
+                executor.run_device(id, term, Coordinator::Own, call, out);
             } else {
-                let term = self.term;
-                let to = To::Node(job.runner.clone());
-                out.send(to, Message::RunDevice { id, term, call });
+                out.send(To::Node(runner), Message::RunDevice { id, term, call });
             }
         }
+    }
+
+    /// An attempt to power on has ended; whether it was one.
+    fn power_on_done(&mut self, id: u64, result: &AgentResult, now: Millis, out: &mut Outbox) -> bool {
+        let Some(position) = self.power_ons.iter().position(|on| on.run == id) else {
+            return false;
+        };
+        let on = &mut self.power_ons[position];
+        if result.outcome == Outcome::Exited(0) || on.tries >= ON_TRIES_MAX {
+            if result.outcome != Outcome::Exited(0) {
+                let text = format!(
+                    "{} is fenced and could not be powered on again by {}: power it on by hand.",
+                    on.target, on.device.id
+                );
+                out.log(LogLevel::Error, text);
+            }
+            self.power_ons.remove(position);
+        } else {
+            on.again = Some(now.plus(ON_PAUSE_MS));
+            on.run = 0;
+        }
+        true
     }
 
     /// The device failed: once more, then the next level, then the end.
@@ -473,6 +547,7 @@ impl FencingCoordinator {
         out: &mut Outbox,
     ) -> Vec<Finished> {
         let mut finished = Vec::new();
+        self.power_on_due(context, executor, out);
         let targets: Vec<NodeName> = self.jobs.keys().cloned().collect();
         for target in targets {
             let Some(job) = self.jobs.get_mut(&target) else {
@@ -509,12 +584,11 @@ impl FencingCoordinator {
     /// When it needs the next tick.
     #[must_use]
     pub fn deadline(&self) -> Millis {
-        self.jobs
-            .values()
-            .map(|job| match job.phase {
-                Phase::Delay { until } | Phase::Pause { until, .. } => until,
-                Phase::Acting | Phase::Reading { .. } => job.overdue,
-            })
+        let jobs = self.jobs.values().map(|job| match job.phase {
+            Phase::Delay { until } | Phase::Pause { until, .. } => until,
+            Phase::Acting | Phase::Reading { .. } => job.overdue,
+        });
+        jobs.chain(self.power_ons.iter().filter_map(|on| on.again))
             .min()
             .unwrap_or(Millis(u64::MAX))
     }
