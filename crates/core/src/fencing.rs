@@ -441,12 +441,7 @@ impl FencingCoordinator {
     }
 
     /// Begins the attempts that are due.
-    fn power_on_due(
-        &mut self,
-        context: &Context<'_>,
-        executor: &mut Executor,
-        out: &mut Outbox,
-    ) {
+    fn power_on_due(&mut self, context: &Context<'_>, executor: &mut Executor, out: &mut Outbox) {
         let jobs = &self.jobs;
         // Whoever is being fenced again is not powered on in between.
         self.power_ons.retain(|on| !jobs.contains_key(&on.target));
@@ -481,7 +476,13 @@ impl FencingCoordinator {
     }
 
     /// An attempt to power on has ended; whether it was one.
-    fn power_on_done(&mut self, id: u64, result: &AgentResult, now: Millis, out: &mut Outbox) -> bool {
+    fn power_on_done(
+        &mut self,
+        id: u64,
+        result: &AgentResult,
+        now: Millis,
+        out: &mut Outbox,
+    ) -> bool {
         let Some(position) = self.power_ons.iter().position(|on| on.run == id) else {
             return false;
         };

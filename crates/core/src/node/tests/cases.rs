@@ -375,3 +375,26 @@ fn a_device_that_lied_is_not_asked_again() {
         cluster.trace.join("\n")
     );
 }
+
+#[test]
+fn powering_on_again_is_tried_more_than_once() {
+    let mut cluster = three();
+    cluster.elect_node("w");
+    cluster.comes_back = true;
+    cluster
+        .scripted
+        .insert("st1 on n2".to_owned(), [1, 1].into());
+    cluster.cut("n1");
+    cluster.run(10_000);
+    assert_eq!(
+        cluster.count("st1 on n2"),
+        3,
+        "{}",
+        cluster.trace.join("\n")
+    );
+    assert_eq!(
+        cluster.state().nodes[&NodeName::from("n1")].presence,
+        Presence::Online
+    );
+    all_on(&cluster, "n2");
+}
