@@ -13,6 +13,7 @@ mod lexer;
 mod parser;
 mod print;
 mod references;
+mod remove;
 mod spans;
 mod statement;
 mod strip;
