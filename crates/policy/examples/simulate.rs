@@ -1,5 +1,7 @@
 //! Runs one decision: `simulate --cib FILE [-t TIME] [--graph FILE] [--scores]`.
 
+#![allow(clippy::disallowed_methods, reason = "a program, not the pure crate")]
+
 use quorate_policy::Options;
 use quorate_policy::simulate::{Request, decision_time, simulate};
 

@@ -70,7 +70,7 @@ impl World<'_> {
             self.actions_for(i);
             self.instance_activity(i, &mut starting, &mut stopping, &mut active);
         }
-        self.rsc_pseudo(r, Task::Start, !starting, true);
+        let start = self.rsc_pseudo(r, Task::Start, !starting, true);
         let started = self.rsc_pseudo(r, Task::Started, !starting, active || starting);
         self.actions[started].priority = crate::score::INF;
         let stop = self.rsc_pseudo(r, Task::Stop, !stopping, true);
@@ -79,14 +79,22 @@ impl World<'_> {
         if !(starting && stopping) {
             self.actions[stop].flags |= crate::action::flag::MIGRATABLE;
         }
+        if self.is_clone(r) {
+            self.clone_notify(r, (start, started), (stop, stopped));
+        }
     }
 
-    fn collective_pair(&mut self, r: RscIx, task: Task, optional: bool, runnable: bool) -> usize {
+    fn collective_pair(
+        &mut self,
+        r: RscIx,
+        task: Task,
+        optional: bool,
+        runnable: bool,
+    ) -> (usize, usize) {
         let first = self.rsc_pseudo(r, task, optional, runnable);
-        let _ = first;
         let done = self.rsc_pseudo(r, task.done(), optional, runnable);
         self.actions[done].priority = crate::score::INF;
-        done
+        (first, done)
     }
 
     /// Whether an instance (or any of its members) starts or stops.
@@ -140,8 +148,9 @@ impl World<'_> {
                 demoting |= action.task == Task::Demote;
             }
         }
-        self.collective_pair(r, Task::Promote, !promoting, true);
-        self.collective_pair(r, Task::Demote, !demoting, true);
+        let promote = self.collective_pair(r, Task::Promote, !promoting, true);
+        let demote = self.collective_pair(r, Task::Demote, !demoting, true);
+        self.promotable_notify(r, promote, demote);
         // A promoted instance that is promoted elsewhere is demoted first.
         let _ = rel::ORDERED;
     }

@@ -78,6 +78,33 @@ impl World<'_> {
         params
     }
 
+    /// Where passwords and the like are not known here, the rest decides.
+    fn only_private_changed(
+        &self,
+        r: RscIx,
+        op: &OperationHistory,
+        params: &BTreeMap<String, String>,
+    ) -> bool {
+        let Some(secure) = op.secure_digest.as_deref() else {
+            return false;
+        };
+        let private: Vec<&str> = op
+            .secure_params
+            .as_deref()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let device = self.rscs[r].fence_device;
+        let public = |k: &str| !(private.contains(&k) || device && k.starts_with("pcmk_"));
+        let mut rest = params.clone();
+        rest.retain(|k, _| public(k));
+        if of(&rest) == secure {
+            return true;
+        }
+        rest.remove("CRM_meta_timeout");
+        of(&rest) == secure
+    }
+
     /// Compares what a result was made with to what is configured.
     pub fn digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
         let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
@@ -93,6 +120,9 @@ impl World<'_> {
             if of(&subset) != restart {
                 return Verdict::Restart;
             }
+        }
+        if self.only_private_changed(r, op, &params) {
+            return Verdict::Same;
         }
         let Some(all) = op.digest.as_deref() else {
             return Verdict::Unknown;

@@ -24,15 +24,24 @@ impl World<'_> {
     }
 
     /// The key as executors know it, and the engine's own where it differs.
-    fn keys(&self, a: &Action) -> (String, Option<String>) {
+    pub(crate) fn keys(&self, a: &Action) -> (String, Option<String>) {
         let Some(r) = a.rsc else {
             return (a.key.clone(), None);
         };
         let rsc = &self.rscs[r];
         match rsc.history_id.as_deref() {
             Some(h) if h != rsc.id => {
-                let rest = a.key.strip_prefix(&rsc.id).unwrap_or("");
-                (format!("{h}{rest}"), Some(a.key.clone()))
+                let of = |name: &str| a.meta.get(name).map_or("", String::as_str);
+                let shown = match a.task {
+                    Task::Notify => format!(
+                        "{h}_{}_notify_{}_0",
+                        of("notify_type"),
+                        of("notify_operation")
+                    ),
+                    Task::Notified => format!("{h}_notified_0"),
+                    _ => format!("{h}{}", a.key.strip_prefix(&rsc.id).unwrap_or("")),
+                };
+                (shown, Some(a.key.clone()))
             }
             _ => (a.key.clone(), None),
         }

@@ -82,7 +82,7 @@ pub fn gather(cib: &Cib, now: i64) -> World<'_> {
         have_colocations: false,
         levels: cib.configuration.fencing_levels.iter().collect(),
         priority_delay: false,
-        stop_notes: BTreeMap::new(),
+        notifies: Vec::new(),
         graph: Vec::new(),
         graph_inputs: Vec::new(),
     };

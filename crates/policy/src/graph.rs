@@ -37,6 +37,9 @@ impl World<'_> {
 
     fn add_rsc_actions(&mut self, r: RscIx) {
         let cloned = self.is_cloned(r);
+        if self.is_clone(r) {
+            self.create_notifications(r);
+        }
         if cloned {
             for c in self.rscs[r].children.clone() {
                 self.add_rsc_actions(c);

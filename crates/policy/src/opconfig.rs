@@ -138,14 +138,7 @@ impl<'c> World<'c> {
 
     /// The configured operation that speaks for an action; a promote or start is looked up as itself.
     fn op_for(&self, r: RscIx, name: &str, interval_ms: i64) -> Option<&Operation> {
-        self.find_op(r, name, interval_ms, true).or_else(|| {
-            let alias = match name {
-                "migrate_to" | "migrate_from" | "reload-agent" => return None,
-                _ => return None,
-            };
-            #[allow(unreachable_code)]
-            self.find_op(r, alias, 0, true)
-        })
+        self.find_op(r, name, interval_ms, true)
     }
 
     fn frequent_monitor_timeout(&self, r: RscIx) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Fifth stage: relations between actions are applied until nothing changes any more.
 
 mod apply;
-mod collective;
+pub(crate) mod collective;
 mod probes;
 mod update;

@@ -46,6 +46,8 @@ pub mod rel {
     pub const IF_ON_TARGET: u32 = 1 << 18;
     /// Only when the first is required on the same node.
     pub const IF_REQUIRED_SAME_NODE: u32 = 1 << 19;
+    /// Not where the first migrates.
+    pub const IF_UNMIGRATABLE: u32 = 1 << 20;
     /// Put into the graph already.
     pub const DUMPED: u32 = 1 << 30;
 }
@@ -96,6 +98,7 @@ impl crate::world::World<'_> {
             first_key: None,
             then_key: None,
         });
+        self.order_migrations(first, then);
     }
 
     pub fn order_sides(&mut self, first: Side, then: Side, flags: u32) {
@@ -106,6 +109,60 @@ impl crate::world::World<'_> {
             first_key: None,
             then_key: None,
         });
+    }
+
+    /// What is ordered around starts and stops is ordered around migrations, too.
+    fn order_migrations(&mut self, first: (RscIx, Task), then: (RscIx, Task)) {
+        let (a, b) = (first.0, then.0);
+        if a == b || self.contains(a, b) || self.contains(b, a) {
+            return;
+        }
+        let (first_moves, then_moves) = (self.rscs[a].allow_migrate, self.rscs[b].allow_migrate);
+        if !then_moves {
+            return;
+        }
+        let unless = if first_moves {
+            rel::ORDERED | rel::IF_UNMIGRATABLE
+        } else {
+            rel::ORDERED
+        };
+        let add = |world: &mut Self, f: Task, t: Task, flags: u32| {
+            world.order_sides(Side::Rsc(a, f, 0), Side::Rsc(b, t, 0), flags);
+        };
+        let partial = self.rscs[b].partial_target.is_some();
+        match (first.1, then.1) {
+            (Task::Start, Task::Start) => {
+                if first_moves {
+                    add(self, Task::MigrateFrom, Task::MigrateTo, rel::ORDERED);
+                }
+                add(self, Task::Start, Task::MigrateTo, unless);
+            }
+            (Task::Stop, Task::Stop) => {
+                add(self, Task::Stop, Task::MigrateTo, unless);
+                if partial {
+                    add(self, Task::Stop, Task::MigrateFrom, unless);
+                }
+            }
+            (Task::Promote, Task::Start) => add(self, Task::Promote, Task::MigrateTo, rel::ORDERED),
+            (Task::Demote, Task::Stop) => {
+                add(self, Task::Demote, Task::MigrateTo, rel::ORDERED);
+                if partial {
+                    add(self, Task::Demote, Task::MigrateFrom, rel::ORDERED);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn contains(&self, outer: RscIx, inner: RscIx) -> bool {
+        let mut at = self.rscs[inner].parent;
+        while let Some(p) = at {
+            if p == outer {
+                return true;
+            }
+            at = self.rscs[p].parent;
+        }
+        false
     }
 
     pub fn order_starts(&mut self, a: RscIx, b: RscIx, flags: u32) {

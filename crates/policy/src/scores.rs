@@ -120,7 +120,7 @@ impl World<'_> {
             return;
         }
         let score = rsc.stickiness;
-        self.add_location(r, vec![(n, score)], "stickiness");
+        self.add_location(r, &[(n, score)], "stickiness");
     }
 
     fn apply_threshold(&mut self, r: RscIx, n: NodeIx) {

@@ -431,7 +431,7 @@ pub struct World<'c> {
     pub have_colocations: bool,
     pub levels: Vec<&'c quorate_model::cib::FencingLevel>,
     pub priority_delay: bool,
-    pub stop_notes: BTreeMap<ActIx, ()>,
+    pub notifies: Vec<crate::notify::Notify>,
     /// Actions that are carried out, in graph order.
     pub graph: Vec<ActIx>,
     /// What each of them waits for, in the order of its making.

@@ -1,6 +1,7 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
 mod bench;
+mod conformance;
 mod demo;
 mod install;
 mod package;
@@ -19,6 +20,8 @@ enum Task {
     Demo(demo::Demo),
     /// Measurements; no tests.
     Bench(bench::Bench),
+    /// The scheduler against recorded decisions; writes docs/conformance.md.
+    Conformance(conformance::Conformance),
     /// All tests; installs what they need first (as root).
     Test,
     /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     match Task::parse() {
+        Task::Conformance(c) => c.run(),
         Task::Demo(demo) => demo.run(),
         Task::Bench(bench) => bench.run(),
         Task::Test => verify::test(),

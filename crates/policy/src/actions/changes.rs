@@ -11,10 +11,10 @@ impl<'c> World<'c> {
         let mut list: Vec<_> = self
             .history
             .iter()
-            .map(|(&(r, n), &h)| (h.node_state, h.resource, r, n))
+            .map(|(&(r, n), &h)| (n, h.resource, h.node_state, r))
             .collect();
         list.sort_unstable();
-        for (state, resource, r, n) in list {
+        for (n, resource, state, r) in list {
             if !self.nodes[n].maintenance && !self.node_available(n, 0, GuestCheck::Nodes) {
                 continue;
             }

@@ -37,42 +37,27 @@ impl World<'_> {
         }
         let from = self.action(r, Task::MigrateFrom, 0, Some(a), true);
         self.migrate_meta(from, c, a);
-        self.actions[start].flags |= flag::MIGRATABLE;
+        self.actions[start].flags |= flag::MIGRATABLE | flag::PSEUDO;
         self.actions[stop].flags |= flag::MIGRATABLE;
-        // The start is done by the migration: it is only a point in time.
-        self.actions[start].flags &= !flag::OPTIONAL;
-        self.actions[start].flags |= flag::PSEUDO;
+        self.actions[from].flags |= flag::MIGRATABLE;
         let own = |t: Task| Side::Rsc(r, t, 0);
+        let kept = rel::ORDERED | rel::UNMIGRATABLE_BLOCKS;
+        let needs = self.actions[start].needs;
         if partial {
-            self.actions[from].flags &= !flag::OPTIONAL;
-            self.order_sides(
-                own(Task::MigrateFrom),
-                own(Task::Stop),
-                rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
-            );
+            self.actions[from].needs = needs;
             self.order_sides(own(Task::Monitor), own(Task::MigrateFrom), rel::ORDERED);
         } else {
             let to = self.action(r, Task::MigrateTo, 0, Some(c), true);
-            self.actions[from].flags |= flag::MIGRATABLE;
             self.actions[to].flags |= flag::MIGRATABLE;
+            self.actions[to].needs = needs;
             self.order_sides(own(Task::Monitor), own(Task::MigrateTo), rel::ORDERED);
-            self.order_sides(
-                own(Task::MigrateTo),
-                own(Task::MigrateFrom),
-                rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
-            );
-            self.actions[to].flags &= !flag::OPTIONAL;
-            self.actions[from].flags &= !flag::OPTIONAL;
+            self.order_sides(own(Task::MigrateTo), own(Task::MigrateFrom), kept);
         }
-        self.order_sides(
-            own(Task::MigrateFrom),
-            own(Task::Stop),
-            rel::UNRUNNABLE_BLOCKS | rel::UNMIGRATABLE_BLOCKS,
-        );
+        self.order_sides(own(Task::MigrateFrom), own(Task::Stop), kept);
         self.order_sides(
             own(Task::MigrateFrom),
             own(Task::Start),
-            rel::ORDERED | rel::UNMIGRATABLE_BLOCKS | rel::FIRST_ELSE_THEN,
+            kept | rel::FIRST_ELSE_THEN,
         );
     }
 

@@ -39,7 +39,7 @@ enum Deed {
 fn deed(from: Role, to: Role) -> Deed {
     use Role::{Promoted, Started, Stopped, Unknown, Unpromoted};
     match (from, to) {
-        (Unknown, Stopped) | (Started, Stopped) | (Unpromoted, Stopped) => Deed::Stop,
+        (Unknown | Started | Unpromoted, Stopped) => Deed::Stop,
         (Stopped, Started | Unpromoted) => Deed::Start,
         (Started | Unpromoted, Promoted) => Deed::Promote,
         (Promoted, Unpromoted) => Deed::Demote,
@@ -313,22 +313,21 @@ impl World<'_> {
 
     /// Orders an action after the unfencing of its node.
     pub(crate) fn order_vs_unfence(&mut self, r: RscIx, n: NodeIx, a: usize, flags: u32) {
-        if !self.rscs[r].needs_unfencing
-            || self.rscs[r].fence_device
-            || self.is_remote(n) && self.is_guest(n)
-        {
+        // Devices often cannot even be probed before their node is unfenced.
+        let device = self.rscs[r].fence_device && self.have_unfencing;
+        if !device && !self.rscs[r].needs_unfencing {
             return;
         }
-        let required = !self.unfenced(n);
-        let unfence = self.fence_op(n, Some("on"), !required, None, false);
+        let unfence = self.fence_op(n, Some("on"), true, None, false);
         self.order(unfence, a, flags);
-        if required && !self.unfenced(n) {
+        let node = &self.nodes[n];
+        if !self.unfenced(n) && node.online && !node.unclean && !node.shutdown {
             let reason = format!(
                 "required by {} {}",
                 self.rscs[r].id,
                 self.actions[a].task.text()
             );
-            self.set_reason(unfence, Some(&reason), false);
+            self.fence_op(n, Some("on"), false, Some(&reason), false);
         }
     }
 

@@ -74,10 +74,9 @@ impl World<'_> {
 
     fn probe_wanted(&mut self, r: RscIx, n: NodeIx) -> bool {
         let rsc = &self.rscs[r];
-        if self.is_remote(n) {
-            if rsc.fence_device || rsc.remote_connection || self.carries_guest(r) {
-                return false;
-            }
+        if self.is_remote(n) && (rsc.fence_device || rsc.remote_connection || self.carries_guest(r))
+        {
+            return false;
         }
         if rsc.container.is_some() && !rsc.remote_connection && !self.inside_bundle_child(r) {
             return false;

@@ -130,7 +130,7 @@ impl World<'_> {
         if !self.rscs[r].managed {
             return;
         }
-        let mut before = |world: &mut Self, task: Task, flags: u32| {
+        let before = |world: &mut Self, task: Task, flags: u32| {
             world.order_keys(OrderCon {
                 first: Side::Rsc(r, task, 0),
                 then: Side::Action(mon, Some(r)),

@@ -186,13 +186,4 @@ impl World<'_> {
             }
         }
     }
-
-    pub(crate) fn secondary_notification(
-        &mut self,
-        _a: ActIx,
-        _r: RscIx,
-        _fence: ActIx,
-        _n: NodeIx,
-    ) {
-    }
 }

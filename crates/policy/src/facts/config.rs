@@ -43,14 +43,12 @@ impl<'c> World<'c> {
         let mut ops = self.own_ops(p);
         if let Some(t) = template {
             sets.extend(&t.sets);
+            // Of a name and role the primitive's own operation counts.
             let key = |o: &Operation| {
-                (
-                    o.name.clone(),
-                    o.interval
-                        .as_deref()
-                        .and_then(crate::score::parse_ms)
-                        .unwrap_or(0),
-                )
+                let role = crate::opconfig::attribute(o, "role")
+                    .unwrap_or("Started")
+                    .to_ascii_lowercase();
+                (o.name.clone(), role)
             };
             let have: Vec<_> = ops.iter().map(|o| key(o)).collect();
             ops.extend(

@@ -324,20 +324,20 @@ impl<'c> World<'c> {
 
     /// Adds minus infinity on all nodes.
     pub(crate) fn ban_everywhere(&mut self, r: RscIx, id: &str) {
-        let nodes = (0..self.nodes.len()).map(|n| (n, -INF)).collect();
-        self.add_location(r, nodes, id);
+        let nodes: Vec<(NodeIx, i32)> = (0..self.nodes.len()).map(|n| (n, -INF)).collect();
+        self.add_location(r, &nodes, id);
     }
 
     pub(crate) fn ban_on(&mut self, r: RscIx, n: NodeIx, id: &str) {
-        self.add_location(r, vec![(n, -INF)], id);
+        self.add_location(r, &[(n, -INF)], id);
     }
 
     /// Adds scores to a resource and all below it, at once.
-    pub(crate) fn add_location(&mut self, r: RscIx, nodes: Vec<(NodeIx, i32)>, _id: &str) {
+    pub(crate) fn add_location(&mut self, r: RscIx, nodes: &[(NodeIx, i32)], _id: &str) {
         let mut family = Vec::new();
         self.family(r, &mut family);
         for x in family {
-            for &(n, score) in &nodes {
+            for &(n, score) in nodes {
                 let cell = &mut self.rscs[x].allowed[n];
                 cell.allowed = true;
                 cell.score = crate::score::add(cell.score, score);
@@ -970,7 +970,7 @@ impl<'c> World<'c> {
             }
         }
         if !self.rscs[r].managed {
-            self.add_location(r, vec![(n, INF)], "not_managed_default");
+            self.add_location(r, &[(n, INF)], "not_managed_default");
             let mut at = self.rscs[r].parent;
             while let Some(p) = at.filter(|_| self.nodes[n].online) {
                 if !self.rscs[p].running.contains(&n) {
@@ -1036,11 +1036,10 @@ pub(crate) fn active_span(ops: &[&OperationHistory]) -> (i64, i64) {
         match op.operation.as_str() {
             "stop" if op.status == 0 => stop = at,
             "start" | "migrate_from" => start = at,
-            "monitor" if implied_monitor <= stop => {
-                if op.rc == rc::OK || op.rc == rc::PROMOTED {
-                    implied_monitor = at;
-                }
+            "monitor" if implied_monitor <= stop && matches!(op.rc, rc::OK | rc::PROMOTED) => {
+                implied_monitor = at;
             }
+            "monitor" if implied_monitor <= stop => {}
             "promote" | "demote" => implied_role = at,
             _ => {}
         }

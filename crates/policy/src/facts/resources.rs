@@ -22,6 +22,21 @@ impl<'c> World<'c> {
         let cib = self.cib;
         let mut guests: Vec<(&'c Primitive, String)> = Vec::new();
         for resource in &cib.configuration.resources {
+            let mut found = false;
+            super::config::each_primitive(resource, &mut |p| {
+                let says = |pair: &quorate_model::cib::Pair| {
+                    pair.name == "provides" && pair.value.as_deref() == Some("unfencing")
+                };
+                found |= p.class.as_deref() == Some("stonith")
+                    && p.sets
+                        .iter()
+                        .filter(|s| s.kind == SetKind::Meta)
+                        .flat_map(|s| &s.pairs)
+                        .any(says);
+            });
+            self.have_unfencing |= found;
+        }
+        for resource in &cib.configuration.resources {
             super::config::each_primitive(resource, &mut |p| {
                 if let (Some(name), false) = (
                     guest_name(p),
@@ -84,7 +99,7 @@ impl<'c> World<'c> {
                     .attrs
                     .insert("#kind".to_owned(), "container".to_owned());
             } else {
-                self.nodes[n].unclean = false;
+                self.nodes[n].unclean = self.opts.startup_fencing && self.opts.fencing;
                 self.nodes[n].unseen = true;
             }
         }
@@ -104,8 +119,6 @@ impl<'c> World<'c> {
         let mut params = Vec::new();
         if let Some(addr) = get("remote-addr") {
             params.push(("addr".to_owned(), addr));
-        } else {
-            params.push(("addr".to_owned(), name.to_owned()));
         }
         if let Some(port) = get("remote-port") {
             params.push(("port".to_owned(), port));
@@ -227,6 +240,8 @@ impl<'c> World<'c> {
         let rsc = &self.rscs[r];
         let default = if rsc.fence_device || rsc.remote_connection {
             "quorum"
+        } else if fencing && self.have_unfencing {
+            "unfencing"
         } else if fencing {
             "fencing"
         } else if ignore_quorum {
@@ -377,10 +392,11 @@ impl<'c> World<'c> {
         let get = |n: &str| meta.get(n).map(String::as_str);
         let in_clone = matches!(kind, Kind::Clone(_))
             || parent.is_some_and(|p| matches!(self.rscs[self.uber(p)].kind, Kind::Clone(_)));
-        let unique = if in_clone {
-            is_true(get("globally-unique"))
-        } else {
-            true
+        // Whether instances differ is the clone's to say, for all below it.
+        let unique = match parent {
+            Some(p) if in_clone => self.rscs[p].unique,
+            _ if in_clone => is_true(get("globally-unique")),
+            _ => true,
         };
         let maintenance = is_true(get("maintenance")) || self.opts.maintenance;
         let managed = get("is-managed").and_then(parse_bool).unwrap_or(true) && !maintenance;

@@ -69,6 +69,8 @@ impl<'c> World<'c> {
         if self.is_remote(n) {
             self.nodes[n].remote_was_fenced = set(extra("node_fenced"));
             self.nodes[n].remote_maintenance = set(extra("node_in_maintenance"));
+            self.nodes[n].unclean = false;
+            self.nodes[n].unseen = false;
             return;
         }
         self.transient(n, state);

@@ -79,7 +79,7 @@ impl World<'_> {
                             self.order(first, *b, con.flags);
                         }
                         Side::Rsc(t, task, interval) => {
-                            self.order_before_tasks(first, *t, *task, *interval, con)
+                            self.order_before_tasks(first, *t, *task, *interval, con);
                         }
                     }
                 }
@@ -97,6 +97,9 @@ impl World<'_> {
     ) {
         let mut flags = con.flags;
         let action = &self.actions[first];
+        if flags & rel::IF_UNMIGRATABLE != 0 && action.is(flag::MIGRATABLE) {
+            return;
+        }
         if action.rsc == Some(r) && action.is(flag::MIGRATION_ABORT) {
             flags &= !rel::FIRST_IMPLIES_THEN;
         }

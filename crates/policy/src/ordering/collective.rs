@@ -8,7 +8,7 @@ use crate::world::{ActIx, Kind, NodeIx, Role, RscIx, World};
 
 impl World<'_> {
     /// Flags of an action as its resource's kind sees them.
-    pub(super) fn action_flags(&mut self, a: ActIx, node: Option<NodeIx>) -> u32 {
+    pub(crate) fn action_flags(&mut self, a: ActIx, node: Option<NodeIx>) -> u32 {
         let Some(r) = self.actions[a].rsc else {
             return self.actions[a].flags;
         };
@@ -50,6 +50,17 @@ impl World<'_> {
         flags
     }
 
+    /// What an action of a collective resource is about; of a notification, what it tells.
+    fn told_task(&self, a: ActIx) -> Task {
+        let action = &self.actions[a];
+        if matches!(action.task, Task::Notify | Task::Notified)
+            && let Some((_, rest)) = action.key.rsplit_once("_notify_")
+        {
+            return Task::parse(rest.split('_').next().unwrap_or_default()).begun();
+        }
+        action.task.begun()
+    }
+
     pub(crate) fn instance_flags(
         &mut self,
         a: ActIx,
@@ -58,7 +69,7 @@ impl World<'_> {
     ) -> u32 {
         let mut flags = flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         let mut any_runnable = false;
-        let task = self.actions[a].task.begun();
+        let task = self.told_task(a);
         for &i in instances {
             let where_ = if self.is_primitive(i) { node } else { None };
             let Some(ia) = self.find_action(i, task, where_) else {

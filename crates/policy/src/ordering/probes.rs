@@ -44,7 +44,11 @@ impl World<'_> {
                 continue;
             }
             let flags = rel::ORDERED
-                | con.flags & (rel::SAME_NODE | rel::IF_ON_TARGET | rel::GUEST_ALLOWED);
+                | con.flags
+                    & (rel::SAME_NODE
+                        | rel::IF_ON_TARGET
+                        | rel::GUEST_ALLOWED
+                        | rel::IF_REQUIRED_SAME_NODE);
             let thens = match &con.then {
                 Side::Action(a, _) => vec![*a],
                 Side::Rsc(t, task, _) => self.actions_of(*t, *task, None),

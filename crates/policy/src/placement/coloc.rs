@@ -348,7 +348,7 @@ impl World<'_> {
                 delta = if factor > 0.0 {
                     1
                 } else {
-                    i32::from(factor < 0.0) * -1
+                    -i32::from(factor < 0.0)
                 };
             }
             let cell = &mut work[n];

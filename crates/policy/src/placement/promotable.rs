@@ -99,7 +99,7 @@ impl World<'_> {
         for i in self.rscs[r].children.clone() {
             self.set_promotion_priority(r, i);
         }
-        let mut index = self.sort_indices(r);
+        let index = self.sort_indices(r);
         let mut instances = self.rscs[r].children.clone();
         instances.sort_by(|&a, &b| {
             let (x, y) = (index_of(&index, a), index_of(&index, b));
@@ -127,7 +127,7 @@ impl World<'_> {
                 ));
             }
             let node = if promoted < max {
-                self.promotion_node(i, r, node_max, &mut index)
+                self.promotion_node(i, r, node_max, &index)
             } else {
                 None
             };
@@ -220,7 +220,7 @@ impl World<'_> {
     }
 
     fn merge_promotion_colocations(&mut self, r: RscIx) {
-        let mut merge = |world: &mut Self, other: RscIx, c: usize, how: Merge| {
+        let merge = |world: &mut Self, other: RscIx, c: usize, how: Merge| {
             let factor = f64::from(world.colocations[c].score) / f64::from(INF);
             let mut work = Some(world.rscs[r].allowed.clone());
             world.merge_scores(other, r, &mut work, Some(c), factor, how);
@@ -276,7 +276,7 @@ impl World<'_> {
         i: RscIx,
         clone: RscIx,
         node_max: i32,
-        index: &mut Vec<(RscIx, Score)>,
+        index: &[(RscIx, Score)],
     ) -> Option<NodeIx> {
         for &c in &self.rscs[i].children {
             self.member_promotable(c)?;
@@ -287,9 +287,7 @@ impl World<'_> {
             if self.state(i, true) != Role::Promoted {
                 return None;
             }
-        } else if index_of(index, i) < 0 {
-            return None;
-        } else if !self.node_available(n, 0, GuestCheck::Containers) {
+        } else if index_of(index, i) < 0 || !self.node_available(n, 0, GuestCheck::Containers) {
             return None;
         }
         let cell = self.rscs[clone].allowed[n];

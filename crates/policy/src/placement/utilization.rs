@@ -205,7 +205,7 @@ impl World<'_> {
         while at < out.len() {
             let x = out[at];
             at += 1;
-            let mut add = |y: RscIx, out: &mut Vec<RscIx>| {
+            let add = |y: RscIx, out: &mut Vec<RscIx>| {
                 let mut leaves = Vec::new();
                 if self.is_group(y) || self.is_primitive(y) {
                     self.leaves(y, &mut leaves);

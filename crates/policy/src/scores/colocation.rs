@@ -81,7 +81,7 @@ impl<'c> World<'c> {
         // Every member goes with the one listed before it; a repulsion is between all of them.
         if score < 0 {
             for (at, &r) in members.iter().enumerate() {
-                for &other in members[..at].iter() {
+                for &other in &members[..at] {
                     self.set_pair(con, r, other, (role, role), score, influence);
                 }
             }

@@ -56,7 +56,7 @@ impl<'c> World<'c> {
                     );
                 }
                 (None, true) => {
-                    self.location_of(con, r, con.role.as_deref(), con.score.as_deref(), None)
+                    self.location_of(con, r, con.role.as_deref(), con.score.as_deref(), None);
                 }
                 _ => {}
             }

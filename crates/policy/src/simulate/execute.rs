@@ -189,9 +189,7 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     } else {
         format!("{name}_last_0")
     };
-    history
-        .operations
-        .retain(|o| o.id != id && !(o.status == -1 && o.operation == task));
+    history.operations.retain(|o| o.id != id && o.status != -1);
     let mut extra = Vec::new();
     for field in ["migrate_source", "migrate_target"] {
         if let Some(v) = action.meta.get(field) {

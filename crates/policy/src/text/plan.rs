@@ -252,17 +252,7 @@ impl World<'_> {
 
     /// An action's key as users see it.
     pub(crate) fn shown_key(&self, a: ActIx) -> String {
-        let action = &self.actions[a];
-        let Some(r) = action.rsc else {
-            return action.key.clone();
-        };
-        let rsc = &self.rscs[r];
-        match rsc.history_id.as_deref() {
-            Some(h) if h != rsc.id => {
-                format!("{h}{}", action.key.strip_prefix(&rsc.id).unwrap_or(""))
-            }
-            _ => action.key.clone(),
-        }
+        self.keys(&self.actions[a]).0
     }
 
     /// A resource's name as its history has it.

@@ -178,13 +178,14 @@ impl World<'_> {
         {
             return Some("RED");
         }
-        values.iter().any(|v| *v == "yellow").then_some("YELLOW")
+        values.contains(&"yellow").then_some("YELLOW")
     }
 
     pub(super) fn rsc_lines(&self, r: RscIx, indent: usize, out: &mut String) {
         match self.rscs[r].kind {
             Kind::Primitive => {
-                if self.rscs[r].removed && !self.active(r, true) {
+                let internal = crate::score::is_true(self.meta(r, "internal-rsc"));
+                if internal || self.rscs[r].removed && !self.active(r, true) {
                     return;
                 }
                 self.primitive_line(r, indent, out);
@@ -236,6 +237,10 @@ impl World<'_> {
             text.push(' ');
             text.push_str(&self.shown_state(r));
         }
+        if !rsc.failed && rsc.role == Role::Stopped && rsc.parent.is_none() && self.probed_absent(r)
+        {
+            text.push_str(" (Not installed)");
+        }
         let node = self.shown_place(r);
         let several = rsc.running.len() > 1;
         if let (Some(n), false) = (node, several) {
@@ -286,6 +291,21 @@ impl World<'_> {
             let _ = write!(text, " [ {} ]", names.join(" "));
         }
         text
+    }
+
+    /// A probe said that it cannot run.
+    fn probed_absent(&self, r: RscIx) -> bool {
+        self.cib
+            .status
+            .nodes
+            .iter()
+            .flat_map(|s| &s.resources)
+            .filter(|h| h.id == self.rscs[r].id)
+            .any(|h| {
+                h.operations
+                    .iter()
+                    .any(|o| o.operation == "monitor" && o.interval_ms == 0 && o.rc == 5)
+            })
     }
 
     fn shown_place(&self, r: RscIx) -> Option<NodeIx> {
