@@ -9,7 +9,7 @@ use quorate_core::facts::{Quorum, cib};
 use quorate_core::state::ClusterState;
 use quorate_model::cib::{CloneChild, Configuration, Resource};
 use quorate_model::crm::{self, Differences, Document};
-use quorate_model::diag::{Diagnostic, Severity, Source, render, unified_diff};
+use quorate_model::diag::{Diagnostic, Severity, Source, has_errors, render, unified_diff};
 use quorate_model::lint::{self, Facts};
 use quorate_model::times;
 use quorate_model::xml;
@@ -425,10 +425,12 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
     if let Err(reason) = backup(current) {
         context.note(&format!("no backup was made: {reason}"));
     }
+    // What was forced before stays forced: only new errors refuse a change, and there are none.
+    let had_errors = has_errors(&crm::parse(&current.text).1);
     let request = Request::Apply {
         text: change.text.clone(),
         based_on: Some(current.state.document.revision),
-        errors: if change.force {
+        errors: if change.force || had_errors {
             OnErrors::Drop
         } else {
             OnErrors::Refuse
