@@ -743,10 +743,7 @@ pub fn apply_members(
         release(state, &name);
     }
     for theirs in members {
-        let member = state
-            .members
-            .entry(theirs.name.clone())
-            .or_insert_with(Member::default);
+        let member = state.members.entry(theirs.name.clone()).or_default();
         member.raft_id = theirs.raft_id;
         member.addresses.clone_from(&theirs.addresses);
         member.role = match theirs.role {

@@ -211,7 +211,6 @@ impl Controller {
     fn options(world: &World<'_>) -> Options {
         Options {
             now: world.now.wall_ms / 1_000,
-            ..Options::default()
         }
     }
 

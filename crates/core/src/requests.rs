@@ -244,13 +244,13 @@ impl Requests {
                 resource,
                 node,
                 who,
-            } => clear(world, &resource, node, who)?,
+            } => clear(world, &resource, node.as_ref(), who)?,
             Request::Cleanup {
                 resource,
                 node,
                 who,
             } => {
-                let Some(proposal) = cleanup(world, resource, node, who)? else {
+                let Some(proposal) = cleanup(world, resource.as_deref(), node, who)? else {
                     out.answers
                         .push((id, done("nothing has failed: there is nothing to clean up")));
                     return Ok(None);
@@ -258,7 +258,7 @@ impl Requests {
                 proposal
             }
             Request::Reprobe { node, who } => reprobe(world, node, who)?,
-            Request::ConfirmFenced { node, who } => confirm(world, &node, who)?,
+            Request::ConfirmFenced { node, who } => confirm(world, &node, &who)?,
             Request::Token {
                 hash,
                 expires_wall_ms,
@@ -589,7 +589,7 @@ fn moves(
 fn clear(
     world: &World<'_>,
     resource: &str,
-    node: Option<NodeName>,
+    node: Option<&NodeName>,
     who: String,
 ) -> Result<(String, Entry), Box<Response>> {
     let changes: Vec<(String, Option<MoveRecord>)> = world
@@ -597,7 +597,7 @@ fn clear(
         .moves
         .iter()
         .filter(|(_, record)| {
-            record.resource == resource && node.as_ref().is_none_or(|node| record.node == *node)
+            record.resource == resource && node.is_none_or(|node| record.node == *node)
         })
         .map(|(id, _)| (id.clone(), None))
         .collect();
@@ -629,11 +629,11 @@ fn nodes_meant(world: &World<'_>, node: Option<NodeName>) -> Result<Vec<NodeName
 /// Forgets what has failed (or what is named, failed or not), so that it is probed anew.
 fn cleanup(
     world: &World<'_>,
-    resource: Option<String>,
+    resource: Option<&str>,
     node: Option<NodeName>,
     who: String,
 ) -> Result<Option<(String, Entry)>, Box<Response>> {
-    let leaves = match &resource {
+    let leaves = match resource {
         Some(resource) => {
             known_resource(world, resource)?;
             Some(crate::view::leaves(&world.state.configuration, resource))
@@ -692,7 +692,7 @@ fn reprobe(
 fn confirm(
     world: &World<'_>,
     node: &NodeName,
-    who: String,
+    who: &str,
 ) -> Result<(String, Entry), Box<Response>> {
     let node = member(world, node)?;
     let presence = world.state.node(&node).map(|status| status.presence);

@@ -56,7 +56,7 @@ impl Node {
                 self.executor.send_pending(self.now, out);
             }
             EngineOutput::NoLeader { term } => self.follow(None, term),
-            EngineOutput::Contact { peer, state } => self.contact(peer, state, out),
+            EngineOutput::Contact { peer, state } => self.contact(&peer, state, out),
             EngineOutput::LinkState { peer, link, up } => {
                 let contact = self.contacts.entry(peer).or_default();
                 contact.links.insert(link.0, up);
@@ -189,7 +189,7 @@ impl Node {
                 self.refresh_settings();
             }
             self.with_controller(|controller, world| {
-                controller.changed(change, is_own, world, out)
+                controller.changed(change, is_own, world, out);
             });
         }
         self.show_soon();
@@ -230,7 +230,7 @@ impl Node {
         self.show_soon();
     }
 
-    fn contact(&mut self, peer: NodeName, state: ContactState, out: &mut Outbox) {
+    fn contact(&mut self, peer: &NodeName, state: ContactState, out: &mut Outbox) {
         let now = self.now.mono;
         let contact = self.contacts.entry(peer.clone()).or_default();
         match state {
@@ -239,7 +239,7 @@ impl Node {
                 contact.is_up = true;
                 out.log(LogLevel::Info, format!("{peer} answers."));
                 let finished = self.with_fencing(|fencing, context, _| {
-                    fencing.met(&peer, incarnation.boot, context)
+                    fencing.met(peer, incarnation.boot, context)
                 });
                 if let Some(finished) = finished {
                     self.fenced(&finished, out);

@@ -110,7 +110,6 @@ impl Node {
         let cib = facts::cib(&alone, Quorum::Lost, self.now.wall_ms);
         let options = Options {
             now: self.now.wall_ms / 1_000,
-            ..Options::default()
         };
         let plan = (self.scheduler)(&cib, &options);
         self.local.number += 1;

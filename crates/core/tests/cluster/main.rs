@@ -18,7 +18,7 @@ use quorate_core::store::{Batch, Saved, StoreOp};
 enum Arrival {
     Frame(String, Link, Vec<u8>),
     Durable(BatchId),
-    AgentDone(RunId, AgentCall),
+    AgentDone(RunId, Box<AgentCall>),
 }
 
 struct Host {
@@ -107,7 +107,7 @@ impl Cluster {
         let host = self.hosts.get_mut(name).expect("known host");
         host.is_powered = true;
         host.boot += 1;
-        self.say(format!("{name} boots"));
+        self.say(&format!("{name} boots"));
         self.start_daemon(name);
     }
 
@@ -155,7 +155,7 @@ impl Cluster {
 
     /// Power is gone: memory, processes, tmpfs; the disk stays.
     fn cut(&mut self, name: &str) {
-        self.say(format!("power of {name} is gone"));
+        self.say(&format!("power of {name} is gone"));
         let host = self.hosts.get_mut(name).expect("known host");
         host.is_powered = false;
         host.node = None;
@@ -165,18 +165,18 @@ impl Cluster {
     }
 
     fn kill_daemon(&mut self, name: &str) {
-        self.say(format!("daemon of {name} is killed"));
+        self.say(&format!("daemon of {name} is killed"));
         let host = self.hosts.get_mut(name).expect("known host");
         host.node = None;
     }
 
     /// Its cables are pulled.
     fn cut_off(&mut self, name: &str) {
-        self.say(format!("{name} is cut off"));
+        self.say(&format!("{name} is cut off"));
         self.hosts.get_mut(name).expect("known host").is_cut_off = true;
     }
 
-    fn say(&mut self, text: String) {
+    fn say(&mut self, text: &str) {
         self.trace
             .push(format!("{:>6} {text}", self.now - 1_000_000));
     }
@@ -217,7 +217,7 @@ impl Cluster {
                     self.post(1, name, Arrival::Durable(id));
                 }
                 Effect::RunAgent { run, call } => {
-                    self.post(10, name, Arrival::AgentDone(run, call));
+                    self.post(10, name, Arrival::AgentDone(run, Box::new(call)));
                 }
                 Effect::Remember { key, value } => {
                     let host = self.hosts.get_mut(name).expect("known host");
@@ -228,12 +228,12 @@ impl Cluster {
                 }
                 Effect::Reply { response, .. } => self.replies.push_back(response),
                 Effect::Halt { reason, clean } => {
-                    self.say(format!("{name} halts ({clean}): {reason}"));
+                    self.say(&format!("{name} halts ({clean}): {reason}"));
                     let host = self.hosts.get_mut(name).expect("known host");
                     host.node = None;
                     host.session += 1;
                 }
-                Effect::Log { text, .. } => self.say(format!("[{name}] {text}")),
+                Effect::Log { text, .. } => self.say(&format!("[{name}] {text}")),
                 _ => {}
             }
         }
@@ -298,7 +298,7 @@ impl Cluster {
 
     fn perform(&mut self, name: &str, call: &AgentCall) -> i32 {
         if call.action != "monitor" || call.interval_ms == 0 {
-            self.say(format!("{} {} {name}", call.resource, call.action));
+            self.say(&format!("{} {} {name}", call.resource, call.action));
         }
         if call.class == "stonith" {
             return self.switch(call);

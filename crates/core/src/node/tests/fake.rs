@@ -35,10 +35,10 @@ impl Engine {
     }
 
     pub fn lease_until(&self) -> Option<Millis> {
-        self.has_lease.then(|| Millis(u64::MAX))
+        self.has_lease.then_some(Millis(u64::MAX))
     }
 
     pub fn leader_lease_until(&self) -> Option<Millis> {
-        self.has_lease.then(|| Millis(u64::MAX))
+        self.has_lease.then_some(Millis(u64::MAX))
     }
 }

@@ -37,10 +37,13 @@ struct Pending {
     call: AgentCall,
 }
 
+/// An entry with its term and who proposed it: name, session, tag.
+type Logged = (Term, Vec<u8>, Option<(String, u64, Tag)>);
+
 /// The harness.
 struct Cluster {
     hosts: BTreeMap<String, Host>,
-    log: Vec<(Term, Vec<u8>, Option<(String, u64, Tag)>)>,
+    log: Vec<Logged>,
     leader: Option<String>,
     term: u64,
     now: u64,
@@ -334,7 +337,7 @@ impl Cluster {
                 }
                 Effect::Reply { response, .. } => self.replies.push_back(response),
                 Effect::Halt { reason, clean } => {
-                    self.say(format!("{name} halts ({clean}): {reason}"));
+                    self.say(&format!("{name} halts ({clean}): {reason}"));
                     self.hosts.get_mut(name).expect("known host").node = None;
                     self.lost.push((
                         self.now + DETECTION_MS,
@@ -342,7 +345,7 @@ impl Cluster {
                         self.hosts[name].session,
                     ));
                 }
-                Effect::Log { text, .. } => self.say(format!("[{name}] {text}")),
+                Effect::Log { text, .. } => self.say(&format!("[{name}] {text}")),
                 _ => {}
             }
         }
@@ -369,7 +372,7 @@ impl Cluster {
         });
     }
 
-    fn say(&mut self, text: String) {
+    fn say(&mut self, text: &str) {
         self.trace
             .push(format!("{:>6} {text}", self.now - 1_000_000));
     }
@@ -410,7 +413,7 @@ impl Cluster {
                 }
                 EngineInput::TransferLeadership { to } => self.elect_node(&to.0),
                 EngineInput::PairFenceVerdict { confirmed, .. } => {
-                    self.say(format!("verdict {confirmed}"));
+                    self.say(&format!("verdict {confirmed}"));
                 }
                 _ => {}
             }
@@ -499,7 +502,7 @@ impl Cluster {
         let call = &run.call;
         let place = format!("{} {} {}", call.resource, call.action, run.host);
         if call.action != "monitor" || call.interval_ms == 0 {
-            self.say(place.clone());
+            self.say(&place);
         }
         if let Some(rc) = self.scripted.get_mut(&place).and_then(VecDeque::pop_front) {
             return rc;
@@ -570,7 +573,7 @@ impl Cluster {
 
     /// Power is gone.
     fn cut(&mut self, name: &str) {
-        self.say(format!("power of {name} is gone"));
+        self.say(&format!("power of {name} is gone"));
         let at = self.now + DETECTION_MS;
         let host = self.hosts.get_mut(name).expect("known host");
         host.is_powered = false;
