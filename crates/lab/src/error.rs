@@ -8,6 +8,12 @@ pub enum LabError {
     /// The caller may not make namespaces and mounts.
     #[error("a lab needs root: it makes namespaces, mounts and loop devices; run it with sudo")]
     NotRoot,
+    /// The machine does not let even root make what a lab needs.
+    #[error("this machine cannot hold a lab: {what}")]
+    NotPossible {
+        /// What is refused.
+        what: String,
+    },
     /// A program is not installed.
     #[error("{program} is not installed; `apt-get install {package}` brings it")]
     ProgramMissing {
@@ -109,6 +115,20 @@ pub enum LabError {
         /// What it could not do.
         what: String,
     },
+}
+
+impl LabError {
+    /// Whether no lab can be made here at all, for tests that then have nothing to say.
+    #[must_use]
+    pub fn is_about_the_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::NotRoot
+                | Self::NotPossible { .. }
+                | Self::ProgramMissing { .. }
+                | Self::NoCgroup2
+        )
+    }
 }
 
 /// Names the file in an I/O error.

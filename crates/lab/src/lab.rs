@@ -315,6 +315,7 @@ fn check(options: &LabOptions) -> Result<(), LabError> {
         return Err(LabError::NotRoot);
     }
     check_programs()?;
+    check_machine()?;
     if options.hosts.is_empty() || options.hosts.len() > HOSTS_MAX {
         return Err(LabError::BadHostCount {
             count: options.hosts.len(),
@@ -322,6 +323,26 @@ fn check(options: &LabOptions) -> Result<(), LabError> {
         });
     }
     options.hosts.iter().try_for_each(|name| check_name(name))
+}
+
+/// Containers often have a root that may make neither namespaces nor loop devices.
+fn check_machine() -> Result<(), LabError> {
+    let refused = |what: &str| LabError::NotPossible {
+        what: what.to_owned(),
+    };
+    if !Path::new("/dev/loop-control").exists() {
+        return Err(refused("there are no loop devices"));
+    }
+    run(&mut command([
+        "unshare", "--net", "--mount", "--pid", "--fork", "true",
+    ]))
+    .map_err(|error| refused(&error.to_string()))?;
+    let layout = Layout::new(STATE_DEFAULT, "probe")?;
+    let cgroup = layout.cgroup()?;
+    fs::create_dir_all(&cgroup)
+        .map_err(|error| refused(&format!("no cgroup can be made: {error}")))?;
+    cgroup::remove(&cgroup);
+    Ok(())
 }
 
 /// Removes everything that carries the lab's name, in an order that works from any state it may be in.

@@ -7,8 +7,8 @@ use quorate_lab::{BmcMode, Host, Lab, LabOptions, Link};
 /// Labs need root; anywhere else these tests say loudly that they proved nothing.
 fn lab(name: &str, hosts: &[&str]) -> Option<Lab> {
     match Lab::up(&LabOptions::new(name, hosts)) {
-        Err(quorate_lab::LabError::NotRoot) => {
-            eprintln!("SKIPPED: {name}: a lab needs root");
+        Err(error) if error.is_about_the_machine() => {
+            eprintln!("SKIPPED: {name}: {error}");
             None
         }
         other => Some(other.expect("the lab comes up")),
@@ -108,7 +108,7 @@ fn bmcs_can_lie_and_links_can_be_cut() {
     // An orderly reboot is a new life of the same host.
     let boot = n2.run(["cat", "/proc/sys/kernel/random/boot_id"]).unwrap();
     n2.run(["systemctl", "reboot"]).unwrap();
-    let deadline = Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let again = n2.output(["cat", "/proc/sys/kernel/random/boot_id"]);
         if again.is_ok_and(|out| out.status.success() && out.stdout != boot.as_bytes()) {

@@ -94,6 +94,8 @@ verbs! {
     Agent => agent;
     /// Show whose this host's certificate is, and until when.
     Certificate => certificate;
+    /// Break something on purpose, watch, and judge against what the configured timers promise.
+    Drill => drill;
     /// Hosts on this machine to rehearse on.
     Lab => lab;
     /// Answer a load balancer's health check of the database on this host.
