@@ -89,9 +89,9 @@ pub fn run(args: Args, context: &Context) -> Result {
         resource: &resource,
         probe: args.probe,
     };
-    let done = inject(args.name, context, &state, &resource, &node, &local.name)?;
+    let after = inject(args.name, context, &state, &resource, &node, &local.name)?;
     let seen = watch.run(args.name, &node, limit);
-    if let Some(undo) = done {
+    if let Some(undo) = after.undo {
         Client::connect(context)?.ask(&undo)?;
     }
     Ok(report(context, args.name, &resource, &node, budget, &seen))
@@ -170,6 +170,13 @@ fn seconds(ms: u64) -> String {
     format!("{}.{}", ms / 1000, ms % 1000 / 100)
 }
 
+/// What is kept or done after the fault.
+#[derive(Debug, Default)]
+struct After {
+    undo: Option<Request>,
+    _open: Option<Client>,
+}
+
 /// Breaks it; returns what has to be asked for afterwards.
 fn inject(
     drill: Drill,
@@ -178,7 +185,7 @@ fn inject(
     resource: &str,
     node: &str,
     own: &str,
-) -> Result<Option<Request>> {
+) -> Result<After> {
     let target = NodeName(node.to_owned());
     match drill {
         Drill::PowerLoss => {
@@ -195,8 +202,13 @@ fn inject(
                     "run the drill on another node",
                 ));
             }
-            Client::connect(context)?.send(&request)?;
-            Ok(None)
+            let mut client = Client::connect(context)?;
+            client.send(&request)?;
+            // The answer comes when it is over; the request stands as long as the connection does.
+            Ok(After {
+                undo: None,
+                _open: Some(client),
+            })
         }
         Drill::Standby => {
             let standby = |switch| Request::Standby {
@@ -206,7 +218,10 @@ fn inject(
                 who: who(),
             };
             Client::connect(context)?.ask(&standby(Switch::On))?;
-            Ok(Some(standby(Switch::Off)))
+            Ok(After {
+                undo: Some(standby(Switch::Off)),
+                _open: None,
+            })
         }
         Drill::ProcessDeath => {
             if own != node {
@@ -216,14 +231,14 @@ fn inject(
                 ));
             }
             kill(&pid_of(state, resource)?)?;
-            Ok(None)
+            Ok(After::default())
         }
         Drill::DaemonDeath => {
             let killed = Command::new("systemctl")
                 .args(["kill", "--kill-whom=main", "--signal=KILL", "quorate"])
                 .status();
             match killed {
-                Ok(status) if status.success() => Ok(None),
+                Ok(status) if status.success() => Ok(After::default()),
                 _ => Err(Error::new(
                     "systemctl could not kill the daemon",
                     "is it run by systemd on this host?",
