@@ -24,6 +24,13 @@ pub fn test() -> ExitCode {
     ) {
         return ExitCode::FAILURE;
     }
+    // Built for speed; prints the seeds, so that what fails can be replayed.
+    if !step(
+        "simulator",
+        cargo(&["xtask", "sim", "--fresh", "1000", "--minutes", "2"]),
+    ) {
+        return ExitCode::FAILURE;
+    }
     let passed = if has_subcommand("nextest") {
         step("tests", cargo(&["nextest", "run", "--workspace"]))
     } else {
