@@ -304,13 +304,13 @@ impl Scenario {
             .collect();
         let enabled: Vec<FaultKind> = KINDS
             .into_iter()
-            .filter(|_| rng.chance(Rate::percent(40)))
+            .filter(|_| rng.chance(Rate::percent(45)))
             .collect();
-        let faults_until = rng.between(30, 90) * SECOND;
+        let faults_until = rng.between(12, 60) * SECOND;
         let count = if enabled.is_empty() {
             0
         } else {
-            rng.between(1, 10)
+            rng.between(2, 14)
         };
         let mut steps: Vec<Step> = (0..count)
             .map(|_| draw_step(&mut rng, &shape, &enabled, faults_until))
@@ -369,7 +369,7 @@ fn draw_step(rng: &mut Rng, shape: &Shape, enabled: &[FaultKind], until: Time) -
         rng.between(2_000, until / MS) * MS
     } else {
         let burst = rng.below(3) + 1;
-        (10 * burst * SECOND + rng.below(4_000) * MS).min(until)
+        ((6 + 8 * burst) * SECOND + rng.below(4_000) * MS).min(until)
     };
     let during = match rng.below(4) {
         0 => rng.between(50, 900) * MS,
