@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use quorate_core::event::{AgentCall, AgentResult, Event, FoundRun, Outcome};
 use quorate_core::ids::{Boot, RunId, Session};
+use quorate_core::start::Identity;
 use quorate_core::store::{Batch, Store};
 
 use crate::brain::Brain;
@@ -49,6 +50,10 @@ pub struct Daemon {
 pub struct Rack {
     /// Its disk.
     pub disk: Option<Disk>,
+    /// Who it is in the cluster, where it joined later.
+    pub identity: Option<Identity>,
+    /// Its disk is empty; an operator has it admitted.
+    pub joins: bool,
     /// Its clock.
     pub clock: Clock,
     /// Number of its boot.

@@ -142,6 +142,8 @@ pub enum Operation {
     Cleanup,
     /// Probes everything anew.
     Reprobe,
+    /// The machine is replaced by another of its name with an empty disk, which joins.
+    Replace(Host),
 }
 
 /// Something bad.
@@ -442,7 +444,7 @@ fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Fault {
 
 fn draw_operation(rng: &mut Rng, shape: &Shape, host: Host, resource: String) -> Operation {
     let server = Host(host.0.min(shape.servers - 1));
-    match rng.below(10) {
+    match rng.below(12) {
         0 => Operation::Apply(rng.between(2, 99)),
         1 => Operation::Standby(server),
         2 => Operation::Online(server),
@@ -452,6 +454,7 @@ fn draw_operation(rng: &mut Rng, shape: &Shape, host: Host, resource: String) ->
         6 => Operation::Transfer(host),
         7 => Operation::Shutdown(host),
         8 => Operation::Cleanup,
+        9 | 10 => Operation::Replace(host),
         _ => Operation::Reprobe,
     }
 }

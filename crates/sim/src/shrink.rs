@@ -126,7 +126,8 @@ fn mentions(fault: &Fault, host: Host) -> bool {
             | Operation::Move(_, named)
             | Operation::Fence(named)
             | Operation::Transfer(named)
-            | Operation::Shutdown(named) => *named == host,
+            | Operation::Shutdown(named)
+            | Operation::Replace(named) => *named == host,
             Operation::Apply(_) | Operation::Clear(_) | Operation::Cleanup | Operation::Reprobe => {
                 false
             }

@@ -18,20 +18,28 @@ use crate::time::MS;
 use crate::truth::{Fact, Host};
 
 impl World<'_> {
+    /// A machine as the others write it down.
+    pub(crate) fn founder(&self, host: Host) -> Founder {
+        Founder {
+            name: NodeName(host.to_string()),
+            raft_id: RaftId(host.0 as u64 + 1),
+            addresses: (0..LINKS)
+                .map(|link| format!("{host}-{link}:7410"))
+                .collect(),
+            fingerprint: String::new(),
+            is_witness: self.scenario.shape.is_witness(host),
+        }
+    }
+
     /// What every founding node writes down.
     pub(crate) fn identity(&self, host: Host) -> Identity {
+        if let Some(identity) = &self.racks[host.0].identity {
+            return identity.clone();
+        }
         let shape = &self.scenario.shape;
         let founders = (0..shape.machines())
             .map(Host)
-            .map(|host| Founder {
-                name: NodeName(host.to_string()),
-                raft_id: RaftId(host.0 as u64 + 1),
-                addresses: (0..LINKS)
-                    .map(|link| format!("{host}-{link}:7410"))
-                    .collect(),
-                fingerprint: String::new(),
-                is_witness: shape.is_witness(host),
-            })
+            .map(|host| self.founder(host))
             .collect();
         Identity {
             cluster: "sim".to_owned(),

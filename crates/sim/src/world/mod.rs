@@ -69,6 +69,8 @@ pub(crate) enum Happening {
         client: u64,
         request: Request,
     },
+    /// An operator has a machine admitted.
+    AsksToJoin { host: Host },
     /// An operator asks again.
     AsksAgain { request: Request },
     /// An operator or client has waited long enough for a reply.
@@ -230,6 +232,7 @@ impl<'m> World<'m> {
                 client,
                 request,
             } => self.asks(host, client, request),
+            Happening::AsksToJoin { host } => self.ask_for_token(host),
             Happening::AsksAgain { request } => self.request(request, true),
             Happening::GivesUp { client } => self.gives_up(client),
             Happening::Quiet => self.quiet_begins(),

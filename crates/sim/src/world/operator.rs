@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use quorate_core::admin::{Access, FenceAction, Lifetime, OnErrors, Request, Response, Switch};
 use quorate_core::event::Event;
 use quorate_core::ids::{ClientId, NodeName};
+use quorate_core::start::Identity;
+use quorate_core::store;
 
 use super::{Happening, World};
 use crate::scenario::Operation;
@@ -20,6 +22,10 @@ pub(crate) enum Waits {
     Value { name: String },
     /// The state of a node.
     State,
+    /// A token for a machine that is to join.
+    Token { host: Host, hash: String },
+    /// Its admission.
+    Admission { host: Host },
     /// An operator's request; in the quiet phase it is repeated until it is done.
     Operator { request: Request, insists: bool },
 }
@@ -33,6 +39,7 @@ pub(crate) struct Clients {
     beats: u64,
     acknowledged: BTreeMap<String, u64>,
     looked: u64,
+    tokens: u64,
 }
 
 const WHO: &str = "operator";
@@ -81,6 +88,7 @@ impl World<'_> {
                 request,
                 insists: true,
             } => self.insist(request),
+            Waits::Token { host, .. } | Waits::Admission { host } => self.ask_for_token(host),
             _ => {}
         }
     }
@@ -102,6 +110,15 @@ impl World<'_> {
                 self.fact(&Fact::Acknowledged { index, name, value });
             }
             (Waits::Beat { .. }, _) => self.clients.beat += 1,
+            (Waits::Token { host, hash }, Response::Done { .. }) => {
+                self.ask_for_admission(host, hash)
+            }
+            (Waits::Admission { host }, Response::Admitted(identity)) => self.joins(host, identity),
+            (Waits::Token { host, .. } | Waits::Admission { host }, response) => {
+                self.say(host, || format!("is not admitted: {}", short(&response)));
+                self.queue
+                    .push(self.now() + SECOND, Happening::AsksToJoin { host });
+            }
             (Waits::Value { name }, Response::Value(value)) => {
                 let value = value.and_then(|value| value.parse().ok()).unwrap_or(0);
                 // Asked for at the end, when all that was acknowledged is applied everywhere.
@@ -277,6 +294,7 @@ impl World<'_> {
                 let life = self.racks[host.0].lives;
                 return self.deliver(*host, life, Event::Shutdown);
             }
+            Operation::Replace(host) => return self.replaces(*host),
             Operation::Cleanup => Request::Cleanup {
                 resource: None,
                 node: None,
@@ -285,6 +303,86 @@ impl World<'_> {
             Operation::Reprobe => Request::Reprobe { node: None, who },
         };
         self.request(request, false);
+    }
+
+    /// Another machine of the same name takes a machine's place; its disk is empty.
+    ///
+    /// No sane operator throws a disk away while another copy is in doubt: all others must have been well for a while.
+    fn replaces(&mut self, host: Host) {
+        self.refresh_disturbed();
+        let now = self.now();
+        let is_safe = self.truth.hosts().filter(|other| *other != host).all(|other| {
+            let since = now - self.truth.machines[other.0].disturbed;
+            self.is_alive(other) && !self.racks[other.0].joins && since > 10 * SECOND
+        });
+        if !is_safe || self.racks[host.0].joins {
+            return;
+        }
+        self.power_off(host, crate::truth::PowerCause::Outage);
+        let rack = &mut self.racks[host.0];
+        if let Some(disk) = &rack.disk {
+            disk.wipe();
+        }
+        rack.joins = true;
+        self.situation("a machine was replaced");
+        self.say(host, || {
+            "replaced by a machine with an empty disk".to_owned()
+        });
+        self.queue
+            .push(self.now() + 500 * MS, Happening::AsksToJoin { host });
+    }
+
+    /// An operator makes a token on a member.
+    pub(crate) fn ask_for_token(&mut self, host: Host) {
+        if !self.racks[host.0].joins {
+            return;
+        }
+        let Some(member) = self.anyone() else {
+            self.queue
+                .push(self.now() + SECOND, Happening::AsksToJoin { host });
+            return;
+        };
+        self.clients.tokens += 1;
+        let hash = format!("{:064x}", self.clients.tokens);
+        let request = Request::Token {
+            hash: hash.clone(),
+            expires_wall_ms: i64::MAX,
+            who: WHO.to_owned(),
+        };
+        self.ask(member, request, Waits::Token { host, hash });
+    }
+
+    fn ask_for_admission(&mut self, host: Host, token_hash: String) {
+        let node = self.founder(host);
+        match self.anyone() {
+            Some(member) => {
+                self.ask(
+                    member,
+                    Request::Admit { node, token_hash },
+                    Waits::Admission { host },
+                );
+            }
+            None => self
+                .queue
+                .push(self.now() + SECOND, Happening::AsksToJoin { host }),
+        }
+    }
+
+    fn joins(&mut self, host: Host, identity: Identity) {
+        let rack = &mut self.racks[host.0];
+        if !std::mem::take(&mut rack.joins) {
+            return;
+        }
+        rack.identity = Some(identity.clone());
+        let disk = rack.disk.clone().expect("every machine has a disk");
+        if let Err(error) = store::initialise(disk.open(), &name(host), &identity) {
+            self.violate("joining", format!("{host}: {error}"));
+        }
+        disk.settle();
+        self.say(host, || {
+            format!("admitted with number {}", identity.raft_id)
+        });
+        self.power_on(host);
     }
 
     /// What an operator did for a while is over.

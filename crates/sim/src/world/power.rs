@@ -12,7 +12,7 @@ impl World<'_> {
     /// The machine gets power and boots.
     pub(crate) fn power_on(&mut self, host: Host) {
         let machine = &mut self.truth.machines[host.0];
-        if machine.powered {
+        if machine.powered || self.racks[host.0].joins {
             return;
         }
         machine.powered = true;
