@@ -600,7 +600,8 @@ fn record_holder(
     if is_stopped {
         nodes.remove(node);
     } else if let Some(holder) = nodes.get_mut(node) {
-        if holder.action == report.action {
+        // A probe that found it answers what an intent that was never begun left open.
+        if holder.action == report.action || is_probe {
             holder.is_open = false;
         }
     } else if is_probe && !(op_status == 4 || rc == 5) {

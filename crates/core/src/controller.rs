@@ -216,7 +216,7 @@ impl Controller {
 
     fn plan(&mut self, world: &World<'_>, out: &mut Outbox) {
         let trigger = self.dirty.take().unwrap_or_default();
-        let cib = facts::cib(world.state, Quorum::Has, world.now.wall_ms);
+        let cib = facts::cib_for_plan(world.state, world.now.wall_ms);
         let plan = (self.scheduler)(&cib, &Self::options(world));
         let plan = look_first(plan, world.state);
         self.anonymous = orders::anonymous(&world.state.configuration);

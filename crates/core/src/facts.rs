@@ -61,6 +61,31 @@ pub fn cib(state: &ClusterState, quorum: Quorum, wall_ms: i64) -> Cib {
     }
 }
 
+/// The same for a new plan, made while no action of an earlier one runs: an intent that is open still was not
+/// begun, or its result is lost. What is known of its resource there does not count, so that it is probed.
+#[must_use]
+pub fn cib_for_plan(state: &ClusterState, wall_ms: i64) -> Cib {
+    let is_open = |node: &NodeName, resource: &str| {
+        let holder = state
+            .holders
+            .get(resource)
+            .and_then(|nodes| nodes.get(node));
+        holder.is_some_and(|holder| holder.is_open)
+    };
+    let mut settled = std::borrow::Cow::Borrowed(state);
+    for (name, node) in &state.nodes {
+        if node.presence != Presence::Online {
+            continue;
+        }
+        for resource in node.resources.keys().filter(|id| is_open(name, id)) {
+            if let Some(status) = settled.to_mut().nodes.get_mut(name) {
+                status.resources.remove(resource);
+            }
+        }
+    }
+    cib(&settled, Quorum::Has, wall_ms)
+}
+
 /// A witness takes part in decisions only where a constraint names it.
 #[must_use]
 pub fn takes_part(state: &ClusterState, name: &NodeName) -> bool {

@@ -12,6 +12,8 @@ pub struct Contact {
     pub incarnation: Option<Incarnation>,
     /// It answers.
     pub is_up: bool,
+    /// Since when it answers without a loss.
+    pub up_since: Millis,
     /// When it was lost: the send time of the last answered probe.
     pub lost_since: Millis,
     /// When the loss was noticed.
@@ -54,6 +56,27 @@ impl World<'_> {
             .get(node)
             .filter(|contact| contact.is_up)
             .and_then(|contact| contact.incarnation)
+    }
+
+    /// This node has had a majority around it for the detection time. One that was cut off itself and is back
+    /// first hears from some, then from others: the silence of those was its own.
+    #[must_use]
+    pub fn may_judge(&self) -> bool {
+        let voters = self.state.members.len();
+        if voters < 3 {
+            // One of two has its peer fenced by the rules of the pair.
+            return true;
+        }
+        let mut since: Vec<Millis> = self
+            .contacts
+            .values()
+            .filter(|contact| contact.is_up)
+            .map(|contact| contact.up_since)
+            .collect();
+        since.sort_unstable();
+        // This node is one of the majority.
+        let last = since.get(voters / 2 - 1);
+        last.is_some_and(|last| self.now.mono.since(*last) >= self.detection_ms)
     }
 
     /// This leader's lease holds.

@@ -125,6 +125,9 @@ impl Controller {
         world: &World<'_>,
         out: &mut Outbox,
     ) {
+        if !world.may_judge() {
+            return;
+        }
         let now = world.now.mono;
         let contact = world.contacts.get(name);
         let was_met = contact.is_some_and(|contact| contact.incarnation.is_some());

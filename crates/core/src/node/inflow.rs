@@ -236,6 +236,9 @@ impl Node {
         match state {
             ContactState::Met { incarnation } | ContactState::Back { incarnation } => {
                 contact.incarnation = Some(incarnation);
+                if !contact.is_up {
+                    contact.up_since = now;
+                }
                 contact.is_up = true;
                 out.log(LogLevel::Info, format!("{peer} answers."));
                 let finished = self.with_fencing(|fencing, context, _| {

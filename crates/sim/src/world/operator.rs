@@ -311,10 +311,14 @@ impl World<'_> {
     fn replaces(&mut self, host: Host) {
         self.refresh_disturbed();
         let now = self.now();
-        let is_safe = self.truth.hosts().filter(|other| *other != host).all(|other| {
-            let since = now - self.truth.machines[other.0].disturbed;
-            self.is_alive(other) && !self.racks[other.0].joins && since > 10 * SECOND
-        });
+        let is_safe = self
+            .truth
+            .hosts()
+            .filter(|other| *other != host)
+            .all(|other| {
+                let since = now - self.truth.machines[other.0].disturbed;
+                self.is_alive(other) && !self.racks[other.0].joins && since > 10 * SECOND
+            });
         if !is_safe || self.racks[host.0].joins {
             return;
         }
@@ -342,7 +346,17 @@ impl World<'_> {
                 .push(self.now() + SECOND, Happening::AsksToJoin { host });
             return;
         };
-        self.clients.tokens += 1;
+        // An older member of the name goes first; an admission whose answer got lost made one, too.
+        let request = Request::Remove {
+            node: name(host),
+            who: WHO.to_owned(),
+        };
+        let waits = Waits::Operator {
+            request: request.clone(),
+            insists: false,
+        };
+        self.ask(member, request, waits);
+        self.clients.tokens = self.clients.tokens % 8 + 1;
         let hash = format!("{:064x}", self.clients.tokens);
         let request = Request::Token {
             hash: hash.clone(),
