@@ -105,7 +105,9 @@ impl World<'_> {
         };
         match (waits, response) {
             (Waits::Beat { name, value }, Response::Done { index, .. }) => {
-                self.clients.acknowledged.insert(name.clone(), value);
+                if name == format!("beat-{}", self.clients.beat) {
+                    self.clients.acknowledged.insert(name.clone(), value);
+                }
                 let index = index.0;
                 self.fact(&Fact::Acknowledged { index, name, value });
             }
@@ -388,6 +390,12 @@ impl World<'_> {
             return;
         }
         rack.identity = Some(identity.clone());
+        if host == Host(0) {
+            // The attributes of a node that was removed went with it.
+            self.clients.acknowledged.clear();
+            self.clients.beat += 1;
+        }
+        let rack = &self.racks[host.0];
         let disk = rack.disk.clone().expect("every machine has a disk");
         if let Err(error) = store::initialise(disk.open(), &name(host), &identity) {
             self.violate("joining", format!("{host}: {error}"));
