@@ -18,7 +18,7 @@ use crate::apply::Change;
 use crate::document;
 use crate::entry::Entry;
 use crate::event::LogLevel;
-use crate::facts::{self, Quorum};
+use crate::facts;
 use crate::ids::{Incarnation, Millis, NodeName, Session, Term};
 use crate::message::{Message, Order};
 use crate::orders;
