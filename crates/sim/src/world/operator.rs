@@ -321,7 +321,9 @@ impl World<'_> {
                 let since = now - self.truth.machines[other.0].disturbed;
                 self.is_alive(other) && !self.racks[other.0].joins && since > 10 * SECOND
             });
-        if !is_safe || self.racks[host.0].joins {
+        // Of a pair the survivor must have gone on alone before it may be asked to remove anybody.
+        let is_pair = self.truth.machines.len() < 3;
+        if !is_safe || is_pair || self.racks[host.0].joins {
             return;
         }
         self.power_off(host, crate::truth::PowerCause::Outage);

@@ -335,7 +335,7 @@ fn the_state_survives_its_encoding() {
 fn a_device_that_lied_is_not_asked_again() {
     let text = format!("{WIKI}primitive st1b stonith:fence_ipmilan params pcmk_host_list=n1\n");
     let mut cluster = Cluster::new(&["n1", "n2", "w"], &text);
-    cluster.run(500);
+    cluster.run(1_500);
     cluster.elect_node("n2");
     cluster.run(100);
     cluster.lying_bmcs.insert("st1".to_owned());
