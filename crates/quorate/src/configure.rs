@@ -156,7 +156,7 @@ pub struct Impact {
     pub abandoned: Vec<String>,
     /// Resources that run with parameters other than the configured ones until something restarts them.
     pub stale: Vec<String>,
-    running: usize,
+    running: BTreeSet<String>,
 }
 
 impl Impact {
@@ -224,7 +224,7 @@ impl Impact {
                 _ => {}
             }
         }
-        let running = running.len();
+        let running: BTreeSet<String> = running.into_iter().cloned().collect();
         // What happens anyway is not this change's doing.
         let place = |a: &quorate_policy::plan::Action| (a.kind, a.key.clone(), a.node.clone());
         let already: BTreeSet<_> = before.actions.iter().map(place).collect();
@@ -255,7 +255,9 @@ impl Impact {
         let mut services = Vec::new();
         for (resource, actions) in by_resource {
             let on = |kind: ActionKind| actions.iter().find(|(other, _, _)| *other == kind);
-            let (what, is_away) = match (on(ActionKind::Stop), on(ActionKind::Start)) {
+            // A stop of what does not run is no event for anybody.
+            let stop = on(ActionKind::Stop).filter(|_| self.running.contains(resource));
+            let (what, is_away) = match (stop, on(ActionKind::Start)) {
                 (Some((_, from, _)), Some((_, to, _))) if from == to => {
                     (format!("restarts on {to}"), true)
                 }
@@ -275,8 +277,17 @@ impl Impact {
                     _ => continue,
                 },
             };
-            let reason = actions
-                .iter()
+            let deciding = [
+                ActionKind::Stop,
+                ActionKind::Start,
+                ActionKind::Reload,
+                ActionKind::Promote,
+                ActionKind::Demote,
+            ];
+            let reason = deciding
+                .into_iter()
+                .filter(|kind| *kind != ActionKind::Stop || stop.is_some())
+                .filter_map(on)
                 .map(|(_, _, reason)| *reason)
                 .find(|reason| !reason.is_empty());
             let what = match reason {
@@ -327,7 +338,7 @@ impl Impact {
 
     /// Nothing that runs now would run afterwards.
     pub fn stops_everything(&self) -> bool {
-        self.running > 0 && self.stopped.len() == self.running
+        !self.running.is_empty() && self.stopped.len() == self.running.len()
     }
 
     /// As JSON.
