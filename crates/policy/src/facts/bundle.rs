@@ -8,7 +8,11 @@ impl<'c> World<'c> {
     /// The guest nodes that a bundle will have.
     pub(super) fn bundle_nodes(&mut self, _bundle: &Bundle) {}
 
-    pub(super) fn new_bundle(&mut self, _bundle: &'c Bundle) -> Option<RscIx> {
+    pub(super) fn new_bundle(&mut self, bundle: &'c Bundle) -> Option<RscIx> {
+        self.warnings.push(format!(
+            "bundle {}: bundles are not scheduled yet; what runs of it is left alone",
+            bundle.id
+        ));
         None
     }
 

@@ -408,7 +408,7 @@ impl World<'_> {
             self.asymmetric(first, then);
         }
         if kind & rel::THEN_IMPLIES_FIRST != 0 && then_flags & OPTIONAL == 0 {
-            if filter & OPTIONAL != 0 && first_flags & OPTIONAL != 0 {
+            if filter & OPTIONAL != 0 && given & OPTIONAL == 0 && first_flags & OPTIONAL != 0 {
                 self.clear_because(first, OPTIONAL, then);
             }
             if given & MIGRATABLE != 0 && !self.actions[then].is(MIGRATABLE) {

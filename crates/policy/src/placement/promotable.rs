@@ -2,7 +2,7 @@
 
 use super::coloc::Merge;
 use crate::score::{INF, Score, add, parse, text};
-use crate::world::{GuestCheck, NodeIx, Role, RscIx, World};
+use crate::world::{GuestCheck, Kind, NodeIx, Role, RscIx, World};
 
 impl World<'_> {
     /// Promotion scores count when instances are distributed, too.
@@ -166,19 +166,55 @@ impl World<'_> {
             }
         }
         for c in self.colocations_of(i) {
-            let primary = self.colocations[c].primary;
-            self.apply_promotion_coloc(i, primary, c);
+            self.apply_promotion_coloc(i, n, c);
         }
     }
 
     /// Colocations by role change the wish to be promoted.
-    fn apply_promotion_coloc(&mut self, i: RscIx, primary: RscIx, c: usize) {
-        if self.colocations[c].dependent_role < Role::Unpromoted {
+    fn apply_promotion_coloc(&mut self, i: RscIx, here: NodeIx, c: usize) {
+        let con = self.colocations[c].clone();
+        if con.dependent_role < Role::Unpromoted || self.rscs[con.primary].unassigned {
             return;
         }
-        let saved = self.rscs[i].allowed.clone();
-        self.apply_coloc(i, primary, c, true);
-        self.rscs[i].allowed = saved;
+        let parts = match self.rscs[con.primary].kind {
+            Kind::Clone(_) => self.rscs[con.primary].children.clone(),
+            Kind::Group(_) => self.rscs[con.primary]
+                .children
+                .last()
+                .copied()
+                .into_iter()
+                .collect(),
+            _ => vec![con.primary],
+        };
+        let is_clone = self.is_clone(con.primary);
+        let place = |world: &Self, n: NodeIx, r: RscIx| match &con.attribute {
+            Some(name) => world.node_attribute(n, name, r).map(str::to_owned),
+            None => Some(world.nodes[n].name.clone()),
+        };
+        let mine = place(self, here, i);
+        let mut anywhere = false;
+        let mut together = false;
+        for part in parts {
+            let Some(n) = self.assigned_node(part) else {
+                continue;
+            };
+            let fits =
+                con.primary_role == Role::Unknown || self.state(part, false) == con.primary_role;
+            anywhere |= fits || !is_clone;
+            together |= fits && place(self, n, part) == mine;
+        }
+        let rsc = &mut self.rscs[i];
+        if together {
+            let sign = if con.dependent_role == Role::Unpromoted {
+                -1
+            } else {
+                1
+            };
+            rsc.promotion_priority = add(sign * con.score, rsc.promotion_priority);
+        } else if con.score >= INF && con.dependent_role == Role::Promoted && (anywhere || is_clone)
+        {
+            rsc.promotion_priority = -INF;
+        }
     }
 
     /// Final weight of each instance's wish: promotion score, and what others prefer of its node.
@@ -228,21 +264,6 @@ impl World<'_> {
                 world.rscs[r].allowed = work;
             }
         };
-        for c in self.colocations_of(r) {
-            let con = &self.colocations[c];
-            if con.dependent_role == Role::Promoted {
-                let active = con.score < INF;
-                merge(
-                    self,
-                    con.primary,
-                    c,
-                    Merge {
-                        active,
-                        ..Merge::default()
-                    },
-                );
-            }
-        }
         for c in self.colocations_with(r) {
             if self.colocations[c].primary_role == Role::Promoted && self.has_influence(c, None) {
                 let other = self.colocations[c].dependent;

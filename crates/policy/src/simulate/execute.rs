@@ -189,7 +189,18 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     } else {
         format!("{name}_last_0")
     };
-    history.operations.retain(|o| o.id != id && o.status != -1);
+    history
+        .operations
+        .retain(|o| o.id != id && !(o.status == -1 && o.operation == task));
+    for pending in history.operations.iter_mut().filter(|o| o.status == -1) {
+        // Whatever was under way has ended by now.
+        pending.status = 0;
+        pending.rc = 0;
+        pending.transition_key = None;
+    }
+    history
+        .operations
+        .retain(|o| !(o.status == 0 && o.transition_key.is_none() && o.operation == "monitor"));
     let mut extra = Vec::new();
     for field in ["migrate_source", "migrate_target"] {
         if let Some(v) = action.meta.get(field) {
