@@ -62,6 +62,15 @@ impl Controller {
                     .holders_of(resource)
                     .map(|(node, _)| node.to_string())
                     .collect();
+                if !holders.is_empty() && !resource.is_empty() {
+                    // Shown by the status until the next plan; that one comes within a second.
+                    self.blocked.push((
+                        resource.to_owned(),
+                        format!("it may be running on {} still", holders.join(", ")),
+                        "find out with: quorate reprobe; if that node is gone: quorate fence NODE"
+                            .to_owned(),
+                    ));
+                }
                 out.log(
                     LogLevel::Warn,
                     format!(
