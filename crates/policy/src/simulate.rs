@@ -61,6 +61,16 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
             time::text(at)
         ));
     }
+    if cib
+        .attributes
+        .iter()
+        .any(|(n, v)| n == "validate-with" && v == "none")
+    {
+        text.push_str(
+            "Schema validation of configuration is disabled (support for validate-with set to \"none\" is \
+             deprecated and will be removed in a future release)\n",
+        );
+    }
     text.push_str(&head);
     let now: World<'_> = facts::gather(cib, request.options.now);
     text.push_str(&now.status_head());

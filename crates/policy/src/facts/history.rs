@@ -378,7 +378,10 @@ impl<'c> World<'c> {
             exec,
             interval_ms,
         };
-        if matches!(op.operation.as_str(), "cancel" | "meta-data" | "delete") {
+        if matches!(
+            op.operation.as_str(),
+            "cancel" | "meta-data" | "delete" | "notify"
+        ) {
             return;
         }
         let expired = self.expired(&h);
