@@ -24,12 +24,14 @@ pub fn test() -> ExitCode {
     ) {
         return ExitCode::FAILURE;
     }
-    // Built for speed; prints the seeds, so that what fails can be replayed.
-    if !step(
+    // Built for speed; prints the seeds, so that what is found can be replayed. Fresh seeds may find what nobody
+    // knew: they are reported, they do not fail a change that has nothing to do with it.
+    let simulated = step(
         "simulator",
         cargo(&["xtask", "sim", "--fresh", "1000", "--minutes", "2"]),
-    ) {
-        return ExitCode::FAILURE;
+    );
+    if !simulated {
+        eprintln!("WARNING: the simulator found violations in fresh seeds, see above");
     }
     let passed = if has_subcommand("nextest") {
         step("tests", cargo(&["nextest", "run", "--workspace"]))

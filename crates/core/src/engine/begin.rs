@@ -55,6 +55,7 @@ impl Engine {
             lineage: disk.record.lineage,
             life,
             first_contacts: start.identity.contacts,
+            strangers: std::collections::BTreeMap::new(),
             settings: start.settings,
             now,
             next_tick: now,

@@ -61,6 +61,8 @@ pub struct Engine {
     life: Life,
     /// Whom a node that joins talks to before it has the log.
     first_contacts: Vec<Founder>,
+    /// Members that spoke before the log told of them: one of them may lead, and must be answered.
+    strangers: BTreeMap<u64, NodeName>,
     settings: Settings,
     now: Millis,
     next_tick: Millis,
@@ -375,5 +377,6 @@ impl Engine {
             .iter()
             .find(|contact| contact.raft_id.0 == id)
             .map(|contact| contact.name.clone())
+            .or_else(|| self.strangers.get(&id).cloned())
     }
 }

@@ -20,6 +20,9 @@ enum Standing {
     Unknown,
 }
 
+/// Members remembered before the log tells of them.
+const STRANGERS_MAX: usize = 64;
+
 impl Engine {
     pub(super) fn receive(&mut self, from: &NodeName, link: Link, bytes: &[u8]) {
         let frame = match Frame::decode(bytes) {
@@ -38,6 +41,11 @@ impl Engine {
         }
         match self.judge(from, &frame) {
             Standing::Peer => {
+                let is_strange = !self.roster.members.is_empty()
+                    && !self.roster.members.contains_key(&frame.raft_id);
+                if is_strange && self.strangers.len() < STRANGERS_MAX {
+                    self.strangers.insert(frame.raft_id, from.clone());
+                }
                 // What it refused this node for is over, or it would refuse again.
                 if !matches!(frame.body, Body::Probe(_)) {
                     self.refusals.remove(from);

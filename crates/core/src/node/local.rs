@@ -8,7 +8,7 @@ use crate::engine::Blocked;
 use crate::event::LogLevel;
 use crate::executor::Lease;
 use crate::facts::{self, Quorum};
-use crate::ids::{Millis, NodeName};
+use crate::ids::{Millis, NodeName, Session};
 use crate::orders;
 use crate::outbox::Outbox;
 use crate::runner::{Runner, Step, is_free, runs_on};
@@ -122,7 +122,10 @@ impl Node {
             return;
         };
         for id in runner.running().collect::<Vec<_>>() {
-            if let Some(is_expected) = self.executor.kept_result(&local_name(&runner.name(id))) {
+            if let Some(is_expected) = self
+                .executor
+                .kept_result(&local_name(&runner.name(id), self.incarnation.session))
+            {
                 runner.set(
                     id,
                     if is_expected {
@@ -154,7 +157,7 @@ impl Node {
                     runner.set(id, Step::Failed);
                     continue;
                 }
-                let name = local_name(&runner.name(id));
+                let name = local_name(&runner.name(id), self.incarnation.session);
                 let transition = (runner.term, runner.number, id.0);
                 let order = orders::order(&self.state, &action, name, transition);
                 let Some((_, mut order)) = order else {
@@ -177,8 +180,9 @@ impl Node {
     }
 }
 
-fn local_name(name: &str) -> String {
-    format!("local.{name}")
+/// Of this session: a restarted daemon counts its local transitions anew.
+fn local_name(name: &str, session: Session) -> String {
+    format!("local.{name}.{session}")
 }
 
 /// The state as if this node were alone, and every other cleanly gone: what stops here is all that matters.

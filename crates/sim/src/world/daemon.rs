@@ -181,7 +181,16 @@ impl World<'_> {
                 .daemon
                 .as_ref()
                 .is_some_and(|daemon| daemon.planned <= self.truth.now);
-        if !due || self.truth.machines[host.0].paused {
+        if due
+            && self.truth.machines[host.0].paused
+            && let Some(daemon) = &mut self.racks[host.0].daemon
+        {
+            // It is late when the machine goes on.
+            daemon.planned = u64::MAX;
+            return;
+        }
+        let rack = &self.racks[host.0];
+        if !due {
             return;
         }
         if rack.watchdog.is_some_and(|until| until < self.truth.now) {
