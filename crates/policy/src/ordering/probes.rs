@@ -85,7 +85,7 @@ impl World<'_> {
 
     /// Follows what a start makes happen: restarts and new promotions wait for the probe.
     fn probe_before(&mut self, probe: ActIx, after: ActIx, depth: u32, seen: &mut Vec<ActIx>) {
-        if self.actions[after].is(flag::DETECT_LOOP) || depth > 400 {
+        if self.actions[after].is(flag::DETECT_LOOP) || depth > 80 {
             return;
         }
         self.actions[after].flags |= flag::DETECT_LOOP;

@@ -19,7 +19,7 @@ impl Changed {
 }
 
 /// Deepest chain followed at once; the rest of it is reached by the later rounds.
-const DEPTH_MAX: u32 = 400;
+const DEPTH_MAX: u32 = 80;
 
 impl World<'_> {
     /// Applies all relations of an action, and of whatever changes by that.
