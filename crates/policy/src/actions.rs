@@ -1,5 +1,6 @@
 //! Fourth stage: what has to be done to get from where things are to where they should be.
 
+mod bundle;
 mod cancel;
 mod changes;
 mod internal;
@@ -154,6 +155,4 @@ impl World<'_> {
         // A promoted instance that is promoted elsewhere is demoted first.
         let _ = rel::ORDERED;
     }
-
-    pub(crate) fn bundle_actions(&mut self, _r: RscIx) {}
 }

@@ -36,6 +36,17 @@ impl World<'_> {
     }
 
     fn add_rsc_actions(&mut self, r: RscIx) {
+        if let crate::world::Kind::Bundle(b) = &self.rscs[r].kind {
+            // Its own actions are points between its parts and come when all else has been added.
+            let (child, replicas) = (b.child, b.replicas.clone());
+            let parts = replicas
+                .into_iter()
+                .flat_map(|p| p.ip.into_iter().chain([p.container]).chain(p.remote));
+            for x in child.into_iter().chain(parts) {
+                self.add_rsc_actions(x);
+            }
+            return;
+        }
         let cloned = self.is_cloned(r);
         if self.is_clone(r) {
             self.create_notifications(r);

@@ -1,5 +1,6 @@
 //! Third stage: which node each instance gets, and in which role.
 
+mod bundle;
 mod clone;
 mod coloc;
 mod group;

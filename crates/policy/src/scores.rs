@@ -80,7 +80,15 @@ impl World<'_> {
                 rsc.exclusive_discovery |= discover == Discover::Exclusive;
             }
         }
-        let children = self.rscs[r].children.clone();
+        let children = match &self.rscs[r].kind {
+            // A connection goes where its container goes, and what runs inside to its own node.
+            Kind::Bundle(b) => b
+                .replicas
+                .iter()
+                .flat_map(|p| p.ip.into_iter().chain([p.container]))
+                .collect(),
+            _ => self.rscs[r].children.clone(),
+        };
         let first_only = matches!(&self.rscs[r].kind, Kind::Group(g) if g.colocated);
         for (at, c) in children.into_iter().enumerate() {
             // Of a group that stays together the first member speaks for all.

@@ -324,6 +324,4 @@ impl World<'_> {
             previous = Some(i);
         }
     }
-
-    pub(crate) fn bundle_internal(&mut self, _r: RscIx) {}
 }

@@ -74,7 +74,10 @@ impl World<'_> {
 
     fn probe_wanted(&mut self, r: RscIx, n: NodeIx) -> bool {
         let rsc = &self.rscs[r];
-        if self.is_remote(n) && (rsc.fence_device || rsc.remote_connection || self.carries_guest(r))
+        if self.is_remote(n)
+            && (rsc.fence_device
+                || rsc.remote_connection
+                || (self.carries_guest(r) && !self.bundled(r)))
         {
             return false;
         }
@@ -170,9 +173,5 @@ impl World<'_> {
             rel::ORDERED,
         );
         true
-    }
-
-    pub(crate) fn probe_bundle(&mut self, _r: RscIx, _n: NodeIx) -> bool {
-        false
     }
 }

@@ -70,6 +70,7 @@ impl<'c> World<'c> {
         for ix in 0..self.rscs.len() {
             self.link_remote(ix);
         }
+        self.close_bundle_nodes();
         let rscs = &self.rscs;
         self.top
             .sort_by_key(|&r| std::cmp::Reverse(rscs[r].priority));

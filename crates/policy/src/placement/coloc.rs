@@ -577,7 +577,7 @@ impl World<'_> {
         self.rscs[r].blocked || self.rscs[r].children.iter().any(|&c| self.any_blocked(c))
     }
 
-    fn interleaves(&self, dependent: RscIx, primary: RscIx) -> bool {
+    pub(super) fn interleaves(&self, dependent: RscIx, primary: RscIx) -> bool {
         let interleave = match &self.rscs[dependent].kind {
             Kind::Clone(c) => c.interleave,
             Kind::Bundle(_) => crate::score::is_true(self.meta(dependent, "interleave")),

@@ -6,13 +6,9 @@ use crate::world::{Cell, GuestCheck, NodeIx, RscIx, World};
 use std::cmp::Ordering;
 
 impl World<'_> {
-    /// The nearest ancestor whose nodes limit an instance's.
+    /// The clone or bundle whose nodes limit an instance's.
     fn limits(&self, r: RscIx) -> RscIx {
-        let mut at = r;
-        while let Some(p) = self.rscs[at].parent {
-            at = p;
-        }
-        at
+        self.rscs[r].parent.unwrap_or(r)
     }
 
     fn top_cell(&self, r: RscIx, n: NodeIx) -> Option<Cell> {

@@ -141,24 +141,3 @@ impl World<'_> {
         }
     }
 }
-
-impl World<'_> {
-    pub(super) fn assign_bundle(
-        &mut self,
-        _r: RscIx,
-        _prefer: Option<NodeIx>,
-        _if_none: super::IfNone,
-    ) {
-    }
-
-    pub(super) fn apply_to_bundle(&mut self, _dependent: RscIx, _primary: RscIx, _c: usize) {}
-
-    /// What runs inside a bundle's container.
-    pub(crate) fn inside(&self, _container: RscIx) -> Option<RscIx> {
-        None
-    }
-
-    pub(super) fn replica_part(&self, _bundle: RscIx, _r: RscIx) -> bool {
-        false
-    }
-}

@@ -222,6 +222,11 @@ impl World<'_> {
 
     /// State, node and flags of a primitive.
     pub(super) fn primitive_state(&self, r: RscIx) -> String {
+        self.primitive_state_at(r, self.shown_place(r))
+    }
+
+    /// The same of a resource that is shown at a place other than its own.
+    pub(super) fn primitive_state_at(&self, r: RscIx, node: Option<NodeIx>) -> String {
         let rsc = &self.rscs[r];
         let mut text = String::new();
         if rsc.removed {
@@ -241,7 +246,6 @@ impl World<'_> {
         {
             text.push_str(" (Not installed)");
         }
-        let node = self.shown_place(r);
         let several = rsc.running.len() > 1;
         if let (Some(n), false) = (node, several) {
             text.push(' ');
