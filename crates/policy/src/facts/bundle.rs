@@ -172,6 +172,8 @@ impl<'c> World<'c> {
         let suffix = if promoted > 0 { "master" } else { "clone" };
         let id = format!("{}-{suffix}", bundle.id);
         let clone = self.common(id, Kind::Clone(info), Some(r), meta, 0, Vec::new(), None);
+        // Instances ask their clone whether they differ; the bundle itself is no clone.
+        self.rscs[clone].unique = per_host > 1;
         for _ in 0..count {
             let i = self.new_instance(clone);
             let rsc = &mut self.rscs[i];
