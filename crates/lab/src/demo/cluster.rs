@@ -84,6 +84,16 @@ pub trait Cluster: Sync {
     fn shows_unclean(&self, host: &Host) -> bool;
 }
 
+/// Active in one place, with nothing under way.
+fn is_started_once(resource: &serde_json::Value) -> bool {
+    let active = resource["active"].as_array().map(Vec::as_slice);
+    matches!(active, Some([one])
+        if one["role"] == "Started"
+            && one["pending"].is_null()
+            && one["is_failed"] == false
+            && one["is_uncertain"] == false)
+}
+
 /// Waits until a cluster is settled.
 pub(crate) fn wait_settled(cluster: &dyn Cluster, patience: Duration) -> Result<(), LabError> {
     let deadline = Instant::now() + patience;
@@ -279,8 +289,19 @@ impl Cluster for Quorate<'_> {
             }
         }
         match status["running"].as_array().map(Vec::as_slice) {
-            None | Some([]) => Ok(()),
-            Some(running) => Err(format!("{} actions run", running.len())),
+            None | Some([]) => {}
+            Some(running) => return Err(format!("{} actions run", running.len())),
+        }
+        // Only the leader knows of running actions; that a start is over shows everywhere. A fault in the middle of
+        // a start is a failed start, which bans the resource from its node.
+        let resources = status["resources"].as_array().cloned().unwrap_or_default();
+        let unfinished = resources
+            .iter()
+            .filter(|resource| resource["kind"] == "primitive" && resource["is_disabled"] == false)
+            .find(|resource| !is_started_once(resource));
+        match unfinished {
+            None => Ok(()),
+            Some(resource) => Err(format!("{} is not started", resource["id"])),
         }
     }
 
