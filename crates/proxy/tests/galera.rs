@@ -52,17 +52,22 @@ async fn start(scratch: &Scratch, extra: &[&str]) -> Child {
             "--no-defaults",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
+            "--innodb-use-native-aio=0",
         ])
         .args(["--user=root", &scratch.argument("datadir", "data")])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
+        .output()
         .expect("mariadb-install-db runs");
-    assert!(installed.success(), "mariadb-install-db failed");
+    assert!(
+        installed.status.success(),
+        "mariadb-install-db failed:\n{}\n{}",
+        String::from_utf8_lossy(&installed.stdout),
+        String::from_utf8_lossy(&installed.stderr)
+    );
     let mut child = AsyncCommand::new("/usr/sbin/mariadbd")
         .args(["--no-defaults", "--user=root", "--skip-networking"])
         .args([
             "--innodb-buffer-pool-size=16M",
+            "--innodb-use-native-aio=0",
             "--binlog-format=ROW",
             "--innodb-autoinc-lock-mode=2",
         ])
