@@ -2,9 +2,9 @@
 
 use crate::action::{Action, Task, flag, op_key};
 use crate::digest::escape_into;
-use crate::plan::{self, ActionId, ActionKind, Blocked, Placement, Plan, Reason, ResourceRef};
-use crate::score::text as score_text;
-use crate::world::{ActIx, NodeIx, Role, RscIx, World};
+use crate::plan::{self, ActionId, ActionKind, Blocked, Plan, Reason, ResourceRef};
+use crate::reasons::{Wants, blocked, placement, why};
+use crate::world::{ActIx, NodeIx, RscIx, World};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -494,7 +494,7 @@ fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Acti
         priority: action
             .priority
             .max(action.rsc.map_or(0, |r| world.rscs[r].priority)),
-        reason: why(world, action),
+        reason: why(world, action, wants(world)),
         meta: meta.into_iter().collect(),
     }
 }
@@ -508,135 +508,11 @@ fn timeout(world: &World<'_>, action: &Action, configured: i64) -> u64 {
     u64::try_from(ms).unwrap_or(20_000)
 }
 
-/// A reason in one clause; the one the engine found, or what the kind of action says by itself.
-fn why(world: &World<'_>, action: &Action) -> Reason {
-    let rsc = action.rsc.map(|r| &world.rscs[r]);
-    let text = match (&action.reason, rsc) {
-        (Some(reason), _) => reason.clone(),
-        (None, Some(rsc)) => match action.task {
-            Task::Monitor if action.interval_ms == 0 => {
-                format!("it is not known whether {} runs there", rsc.id)
-            }
-            Task::Monitor => format!("{} is watched while it runs", rsc.id),
-            Task::Start if rsc.failed => format!("{} failed and is recovered", rsc.id),
-            Task::Start => format!("{} should run and {}", rsc.id, placed(world, action)),
-            Task::Stop if rsc.failed => format!("{} failed", rsc.id),
-            Task::Stop if rsc.next_role == Role::Stopped => {
-                let why = if rsc.next_role_why.is_empty() {
-                    "no node may run it"
-                } else {
-                    rsc.next_role_why
-                };
-                format!("{} should not run: {why}", rsc.id)
-            }
-            Task::Stop => format!("{} goes to another node or is restarted", rsc.id),
-            Task::Promote => format!("{} has the best promotion score", rsc.id),
-            Task::Demote => format!("{} should not be promoted there", rsc.id),
-            Task::Cancel => "this monitor is not wanted any more".to_owned(),
-            Task::Delete => format!("{} is not configured there any more", rsc.id),
-            Task::ClearFailcount => "failures expired or the resource was changed".to_owned(),
-            _ => String::new(),
-        },
-        (None, None) => String::new(),
-    };
-    let because_of = action
-        .rsc
-        .map(|r| vec![world.rscs[r].id.clone()])
-        .unwrap_or_default();
-    Reason { text, because_of }
-}
-
-fn placed(world: &World<'_>, action: &Action) -> String {
-    match (action.rsc, action.node) {
-        (Some(r), Some(n)) => {
-            format!(
-                "{} has the best score ({})",
-                world.nodes[n].name,
-                score_text(world.rscs[r].allowed[n].score)
-            )
-        }
-        _ => "a place was found".to_owned(),
-    }
-}
-
-fn placement(world: &World<'_>, r: RscIx) -> Placement {
-    let rsc = &world.rscs[r];
-    let mut scores: Vec<(String, i32)> = rsc
-        .allowed
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| c.allowed)
-        .map(|(n, c)| (world.nodes[n].name.clone(), c.score))
-        .collect();
-    scores.sort_by_key(|s| std::cmp::Reverse(s.1));
-    let text = match rsc.assigned {
-        Some(n) if !rsc.managed => format!("not managed; it stays on {}", world.nodes[n].name),
-        Some(n) => format!("{} has the best score of the nodes that can run it", world.nodes[n].name),
-        None if rsc.next_role_why == "target-role" => "target-role says that it should be stopped".to_owned(),
-        None if world.opts.stop_all => "stop-all-resources is set".to_owned(),
-        None if rsc.removed => "it is not configured any more".to_owned(),
-        None => "no node can run it: each is down, unclean, in standby, or forbidden by a score below zero".to_owned(),
-    };
-    Placement {
-        resource: rsc.id.clone(),
-        now: rsc
-            .running
-            .iter()
-            .map(|&n| world.nodes[n].name.clone())
-            .collect(),
-        role_now: rsc.role.text().to_owned(),
-        next: rsc.assigned.map(|n| world.nodes[n].name.clone()),
-        role_next: rsc.next_role.text().to_owned(),
-        scores,
-        reason: Reason {
-            text,
-            because_of: vec![rsc.id.clone()],
-        },
-    }
-}
-
-fn blocked(world: &World<'_>, r: RscIx, out: &mut Vec<Blocked>) {
-    let rsc = &world.rscs[r];
-    if rsc.blocked {
-        out.push(Blocked {
-            what: rsc.id.clone(),
-            reason: Reason {
-                text: format!(
-                    "{} failed in a way after which it must not be touched",
-                    rsc.id
-                ),
-                because_of: vec![rsc.id.clone()],
-            },
-            way_out: format!("find out what is wrong, then: quorate cleanup {}", rsc.id),
-        });
-        return;
-    }
-    for &a in &rsc.actions {
-        let action = &world.actions[a];
-        if action.is(flag::OPTIONAL) || action.is(flag::RUNNABLE) || !rsc.managed {
-            continue;
-        }
-        if !matches!(action.task, Task::Start | Task::Promote | Task::Stop) || action.node.is_none()
-        {
-            continue;
-        }
-        let reason = action
-            .reason
-            .clone()
-            .unwrap_or_else(|| "its node cannot run it".to_owned());
-        let way_out = if reason == "no quorum" {
-            "bring back enough nodes for a majority".to_owned()
-        } else {
-            format!("quorate explain {}", rsc.id)
-        };
-        out.push(Blocked {
-            what: rsc.id.clone(),
-            reason: Reason {
-                text: format!("{} is not possible: {reason}", action.task.text()),
-                because_of: vec![rsc.id.clone()],
-            },
-            way_out,
-        });
-        return;
+/// Lines of the configuration are searched for only where an explanation was asked for.
+fn wants(world: &World<'_>) -> Wants {
+    if world.ledger.is_some() {
+        Wants::Lines
+    } else {
+        Wants::Words
     }
 }

@@ -75,6 +75,7 @@ pub fn gather(cib: &Cib, now: i64) -> World<'_> {
         blocked_count: 0,
         disabled_count: 0,
         score_log: None,
+        ledger: None,
         promotion_log: Vec::new(),
         have_unfencing: false,
         have_fence_device: false,

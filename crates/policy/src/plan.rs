@@ -2,6 +2,8 @@
 //!
 //! A plan is immutable and leaves no choice to whoever executes it.
 
+use crate::source::Source;
+
 /// Index of an action inside its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub u32);
@@ -118,8 +120,8 @@ pub struct ResourceRef {
 pub struct Reason {
     /// One sentence or clause (`node n1 was lost`, `db-ip failed on n1: not running`).
     pub text: String,
-    /// Ids of configuration elements or history entries that it rests on.
-    pub because_of: Vec<String>,
+    /// What it rests on: lines of the configuration, objects, facts.
+    pub because_of: Vec<Source>,
 }
 
 /// Something that should run and may not.

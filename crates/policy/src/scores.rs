@@ -7,6 +7,7 @@ mod ordering;
 mod refs;
 mod ticket;
 
+use crate::ledger::Cause;
 use crate::score::{INF, add};
 use crate::world::{Discover, Kind, NodeIx, RscIx, World};
 use quorate_model::cib::Constraint;
@@ -60,13 +61,21 @@ impl World<'_> {
             return;
         }
         let (nodes, discover) = (con.nodes.clone(), con.discover);
-        self.apply_nodes(r, &nodes, discover, full);
+        self.apply_nodes(r, ix, &nodes, discover, full);
     }
 
-    fn apply_nodes(&mut self, r: RscIx, nodes: &[(NodeIx, i32)], discover: Discover, full: bool) {
+    fn apply_nodes(
+        &mut self,
+        r: RscIx,
+        ix: usize,
+        nodes: &[(NodeIx, i32)],
+        discover: Discover,
+        full: bool,
+    ) {
         for &(n, score) in nodes {
             let score = if full { score } else { 0 };
             let rsc = &mut self.rscs[r];
+            let before = rsc.allowed[n];
             let cell = &mut rsc.allowed[n];
             cell.allowed = true;
             cell.score = add(cell.score, score);
@@ -79,6 +88,7 @@ impl World<'_> {
                 cell.discover = discover;
                 rsc.exclusive_discovery |= discover == Discover::Exclusive;
             }
+            self.ledger_note(r, n, before, || Cause::Location(ix));
         }
         let children = match &self.rscs[r].kind {
             // A connection goes where its container goes, and what runs inside to its own node.
@@ -92,7 +102,7 @@ impl World<'_> {
         let first_only = matches!(&self.rscs[r].kind, Kind::Group(g) if g.colocated);
         for (at, c) in children.into_iter().enumerate() {
             // Of a group that stays together the first member speaks for all.
-            self.apply_nodes(c, nodes, discover, full && !(first_only && at > 0));
+            self.apply_nodes(c, ix, nodes, discover, full && !(first_only && at > 0));
         }
     }
 
@@ -104,11 +114,13 @@ impl World<'_> {
         for c in self.rscs[r].children.clone() {
             self.apply_exclusive_discovery(c);
         }
+        let before = self.ledger_before(r);
         for cell in &mut self.rscs[r].allowed {
             if cell.discover != Discover::Exclusive {
                 cell.score = -INF;
             }
         }
+        self.ledger_after(r, before, &Cause::Exclusive);
     }
 
     fn apply_stickiness(&mut self, r: RscIx) {

@@ -424,6 +424,8 @@ pub struct World<'c> {
     pub blocked_count: u32,
     pub disabled_count: u32,
     pub score_log: Option<Vec<String>>,
+    /// Open only for explanations.
+    pub(crate) ledger: Option<Box<crate::ledger::Ledger>>,
     pub promotion_log: Vec<String>,
     pub have_unfencing: bool,
     pub have_fence_device: bool,

@@ -4,6 +4,7 @@ use super::failcount::Expiry;
 use super::migration::by_call;
 use super::resources::base_name;
 use crate::action::Task;
+use crate::ledger::Cause;
 use crate::score::INF;
 use crate::world::{
     HistoryRef, Kind, MultipleActive, NodeIx, OnFail, PrimConfig, Role, RscIx, World,
@@ -342,14 +343,16 @@ impl<'c> World<'c> {
     }
 
     /// Adds scores to a resource and all below it, at once.
-    pub(crate) fn add_location(&mut self, r: RscIx, nodes: &[(NodeIx, i32)], _id: &str) {
+    pub(crate) fn add_location(&mut self, r: RscIx, nodes: &[(NodeIx, i32)], id: &str) {
         let mut family = Vec::new();
         self.family(r, &mut family);
         for x in family {
             for &(n, score) in nodes {
+                let before = self.rscs[x].allowed[n];
                 let cell = &mut self.rscs[x].allowed[n];
                 cell.allowed = true;
                 cell.score = crate::score::add(cell.score, score);
+                self.ledger_note(x, n, before, || Cause::Rule(id.to_owned()));
             }
         }
     }
@@ -777,10 +780,12 @@ impl<'c> World<'c> {
             } else {
                 r
             };
+            let before = self.ledger_before(who);
             for cell in &mut self.rscs[who].allowed {
                 cell.allowed = true;
                 cell.score = -INF;
             }
+            self.ledger_after(who, before, &Cause::Rule("failed-role".to_owned()));
         }
     }
 
@@ -1010,9 +1015,11 @@ impl<'c> World<'c> {
     fn multiply_active(&mut self, r: RscIx) {
         match self.rscs[r].multiple_active {
             MultipleActive::StopOnly => {
+                let before = self.ledger_before(r);
                 for cell in &mut self.rscs[r].allowed {
                     cell.score = -INF;
                 }
+                self.ledger_after(r, before, &Cause::Rule("multiple-active".to_owned()));
             }
             MultipleActive::Block => {
                 self.rscs[r].managed = false;

@@ -1,6 +1,7 @@
 //! Placing clones.
 
 use super::IfNone;
+use crate::ledger::Cause;
 use crate::world::{NodeIx, RscIx, World};
 
 impl World<'_> {
@@ -18,7 +19,9 @@ impl World<'_> {
             self.assign(primary, prefer, if_none);
         }
         for c in self.colocations_with(r) {
+            let before = self.ledger_before(r);
             self.add_dependent_scores(c, r);
+            self.ledger_after(r, before, &Cause::Dependent(c));
         }
         self.log_scores("pcmk__clone_assign", r);
         let mut instances = self.rscs[r].children.clone();

@@ -1,6 +1,7 @@
 //! Distributing instances of a clone (or replicas of a bundle) over nodes.
 
 use super::IfNone;
+use crate::ledger::Cause;
 use crate::score::INF;
 use crate::world::{Cell, GuestCheck, NodeIx, RscIx, World};
 use std::cmp::Ordering;
@@ -176,6 +177,7 @@ impl World<'_> {
             .collect();
         let top = self.limits(i);
         let saved_top = self.rscs[top].allowed.clone();
+        let mark = self.ledger_mark();
         let mut stays = false;
         let mut reserved = 0;
         while reserved < available {
@@ -200,6 +202,7 @@ impl World<'_> {
         for (&x, cells) in family.iter().zip(saved) {
             self.rscs[x].allowed = cells;
         }
+        self.ledger_strike(mark, &family);
         self.rscs[top].allowed = saved_top;
         if stays {
             self.rscs[top].allowed[current].count += 1;
@@ -241,7 +244,9 @@ impl World<'_> {
                 let mut family = Vec::new();
                 self.family(i, &mut family);
                 for x in family {
+                    let before = self.rscs[x].allowed[n];
                     self.rscs[x].allowed[n].score = -INF;
+                    self.ledger_note(x, n, before, || Cause::CloneLimit);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use super::IfNone;
 use crate::action::{Task, flag};
+use crate::ledger::Cause;
 use crate::options::NoQuorum;
 use crate::score::INF;
 use crate::world::{GuestCheck, NodeIx, Role, RscIx, World};
@@ -29,7 +30,7 @@ impl World<'_> {
         self.apply_colocations(r);
         let rsc = &self.rscs[r];
         if rsc.next_role == Role::Stopped {
-            self.ban_everywhere(r, "target-role");
+            self.ban_everywhere(r, rsc.next_role_why);
         } else if rsc.next_role > rsc.role
             && !self.opts.quorate
             && self.opts.no_quorum == NoQuorum::Freeze
@@ -68,12 +69,16 @@ impl World<'_> {
         for mandatory in [true, false] {
             for &c in &this_with {
                 if (self.colocations[c].score.abs() >= INF) == mandatory {
+                    let before = self.ledger_before(r);
                     self.apply_this_with(c, r);
+                    self.ledger_after(r, before, &Cause::Together(c));
                 }
             }
             for &c in &with_this {
                 if (self.colocations[c].score.abs() >= INF) == mandatory {
+                    let before = self.ledger_before(r);
                     self.add_dependent_scores(c, r);
+                    self.ledger_after(r, before, &Cause::Dependent(c));
                 }
             }
         }
@@ -96,7 +101,10 @@ impl World<'_> {
     }
 
     fn assign_best(&mut self, r: RscIx, prefer: Option<NodeIx>, if_none: IfNone) {
+        let before = self.ledger_before(r);
         let free = self.ban_where_too_small(r);
+        self.ledger_after(r, before, &Cause::Capacity);
+        self.ledger_choice(r);
         let prefer = prefer.or(free);
         let current = self.current_node(r);
         let best = self.best_node(r, current);

@@ -1,6 +1,7 @@
 //! Promotion: which instances of a promotable clone get the promoted role.
 
 use super::coloc::Merge;
+use crate::ledger::Cause;
 use crate::score::{INF, Score, add, parse, text};
 use crate::world::{GuestCheck, Kind, NodeIx, Role, RscIx, World};
 
@@ -21,7 +22,9 @@ impl World<'_> {
                     continue;
                 };
                 let cell = &mut self.rscs[i].allowed[n];
+                let before = *cell;
                 cell.score = add(cell.score, score);
+                self.ledger_note(i, n, before, || Cause::Promotion);
                 if score > self.rscs[i].priority {
                     self.rscs[i].priority = score;
                 }
@@ -131,6 +134,14 @@ impl World<'_> {
             } else {
                 None
             };
+            if let Some(ledger) = self.ledger.as_mut() {
+                ledger.promotions.push(crate::ledger::Promotion {
+                    rsc: i,
+                    score,
+                    is_promoted: node.is_some(),
+                    is_full: promoted >= max,
+                });
+            }
             match node {
                 Some(n) => {
                     self.rscs[r].allowed[n].count += 1;
@@ -151,7 +162,10 @@ impl World<'_> {
         match self.state(i, false) {
             Role::Stopped => self.rscs[i].promotion_priority = -INF,
             Role::Promoted => {}
-            _ => self.rscs[i].promotion_priority = self.promotion_score(i, n).unwrap_or(-1),
+            _ => {
+                self.rscs[i].promotion_priority = self.promotion_score(i, n).unwrap_or(-1);
+                self.ledger_wish(i, n, None, || Cause::Promotion);
+            }
         }
         for owner in [i, r] {
             for &l in &self.rscs[owner].locations.clone() {
@@ -162,11 +176,14 @@ impl World<'_> {
                 if let Some(&(_, score)) = con.nodes.iter().find(|(m, _)| *m == n) {
                     let p = self.rscs[i].promotion_priority;
                     self.rscs[i].promotion_priority = add(p, score);
+                    self.ledger_wish(i, n, Some(p), || Cause::Location(l));
                 }
             }
         }
         for c in self.colocations_of(i) {
+            let before = self.rscs[i].promotion_priority;
             self.apply_promotion_coloc(i, n, c);
+            self.ledger_wish(i, n, Some(before), || Cause::Together(c));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Node health.
 
+use crate::ledger::Cause;
 use crate::score::{INF, Score, add, parse};
 use crate::world::World;
 
@@ -62,8 +63,10 @@ impl World<'_> {
             return;
         }
         let children = self.rscs[r].children.clone();
+        let before = self.rscs[r].allowed[n];
         let cell = &mut self.rscs[r].allowed[n];
         cell.score = add(cell.score, health);
+        self.ledger_note(r, n, before, || Cause::Health);
         for c in children {
             self.health_for(c, n, health);
         }

@@ -146,7 +146,7 @@ fn part(resource: &ResourceLine, picture: &Picture, plan: &Plan) -> Part {
             _ if resource.is_disabled => "target-role=Stopped: it is to be stopped".to_owned(),
             _ => String::new(),
         },
-        because_of: first.map(|p| p.reason.because_of.clone()).unwrap_or_default(),
+        because_of: first.map(|p| p.reason.because_of.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         scores: scores
             .iter()
             .map(|(name, score)| (name.clone(), score_text(*score)))
