@@ -93,7 +93,11 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
         text.push_str("\nExecuting Cluster Transition:\n");
         let mut after = cib.clone();
         text.push_str(&execute::execute(&world, &mut after));
-        let revised = facts::gather(&after, request.options.now);
+        let mut revised = facts::gather(&after, request.options.now);
+        // What was under way is not shown of a status that the plan has been carried out on.
+        for rsc in &mut revised.rscs {
+            rsc.pending_action = None;
+        }
         text.push_str(&head);
         text.push_str("\nRevised Cluster Status:\n");
         text.push_str(&revised.status_text());

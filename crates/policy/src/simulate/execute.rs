@@ -168,7 +168,11 @@ fn resource(world: &World<'_>, a: ActIx, cib: &mut Cib, out: &mut String) {
 /// Notes the result that was asked for.
 fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory) {
     let action = &world.actions[a];
-    let task = action.task_text();
+    // A reload is remembered as the start that it stands for, so that it ends failures as one does.
+    let task = match action.task {
+        Task::Reload => Task::Start.text(),
+        _ => action.task_text(),
+    };
     let rc: i32 = action
         .meta
         .get("op_target_rc")
@@ -189,18 +193,6 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     } else {
         format!("{name}_last_0")
     };
-    history
-        .operations
-        .retain(|o| o.id != id && !(o.status == -1 && o.operation == task));
-    for pending in history.operations.iter_mut().filter(|o| o.status == -1) {
-        // Whatever was under way has ended by now.
-        pending.status = 0;
-        pending.rc = 0;
-        pending.transition_key = None;
-    }
-    history
-        .operations
-        .retain(|o| !(o.status == 0 && o.transition_key.is_none() && o.operation == "monitor"));
     let mut extra = Vec::new();
     for field in ["migrate_source", "migrate_target"] {
         if let Some(v) = action.meta.get(field) {
@@ -210,7 +202,7 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     let r = action.rsc.expect("a resource's action");
     let n = action.node.expect("an executed action has a node");
     let digest = crate::digest::of(&world.digest_params(r, task, action.interval_ms, n));
-    history.operations.push(OperationHistory {
+    let result = OperationHistory {
         id,
         key: Some(key),
         operation: task.to_owned(),
@@ -226,5 +218,9 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
         digest: Some(digest),
         extra,
         ..OperationHistory::default()
-    });
+    };
+    match history.operations.iter_mut().find(|o| o.id == result.id) {
+        Some(old) => *old = result,
+        None => history.operations.push(result),
+    }
 }

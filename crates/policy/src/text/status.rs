@@ -314,14 +314,7 @@ impl World<'_> {
 
     fn shown_place(&self, r: RscIx) -> Option<NodeIx> {
         let rsc = &self.rscs[r];
-        rsc.running
-            .first()
-            .copied()
-            .or(if rsc.start_pending || rsc.pending_action.is_some() {
-                rsc.pending_node
-            } else {
-                None
-            })
+        rsc.running.first().copied().or(rsc.pending_node)
     }
 
     fn shown_state(&self, r: RscIx) -> String {
