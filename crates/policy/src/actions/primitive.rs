@@ -154,6 +154,13 @@ impl World<'_> {
         if !rsc.allow_migrate || !rsc.managed || rsc.failed || rsc.start_pending {
             return false;
         }
+        // The connection into a container can go along only with a container that itself migrates.
+        if let Some(container) = rsc.container {
+            let (host, _, _) = self.active_node(container);
+            if !self.can_migrate(container, host) {
+                return false;
+            }
+        }
         let (from, to) = (&self.nodes[c], &self.nodes[a]);
         !from.unclean && from.online && !to.unclean && to.online
     }

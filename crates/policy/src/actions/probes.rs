@@ -64,6 +64,12 @@ impl World<'_> {
         }
     }
 
+    /// Whether a resource is to go from the node where it is.
+    fn leaves_its_node(&self, r: RscIx) -> bool {
+        let (current, assigned) = (self.current_node(r), self.rscs[r].assigned);
+        current.is_some() && assigned.is_some() && current != assigned
+    }
+
     /// A guest that a resource carries, if it carries one.
     fn carries_guest(&self, r: RscIx) -> bool {
         self.rscs[r]
@@ -77,7 +83,7 @@ impl World<'_> {
         if self.is_remote(n)
             && (rsc.fence_device
                 || rsc.remote_connection
-                || (self.carries_guest(r) && !self.bundled(r)))
+                || (self.carries_guest(r) && (self.is_guest(n) || !self.bundled(r))))
         {
             return false;
         }
@@ -106,6 +112,10 @@ impl World<'_> {
                 if self.rscs[guest].next_role == Role::Stopped {
                     let top = self.ordering_top(r);
                     self.order_tasks((guest, Task::Stop), (top, Task::Start), rel::ORDERED);
+                    return false;
+                }
+                // A container that fails or goes elsewhere starts empty: nothing to find in it.
+                if self.rscs[guest].failed || self.leaves_its_node(guest) {
                     return false;
                 }
             }

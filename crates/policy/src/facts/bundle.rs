@@ -407,9 +407,8 @@ fn run_options(b: &Bundle, offset: i32, addr: Option<&str>) -> (String, String) 
         out.push_str(&format!(" --net={net}"));
     }
     let port = network(b, "control-port").unwrap_or(CONTROL_PORT);
-    if b.network.is_some() || b.primitive.is_some() {
-        out.push_str(&format!(" -e PCMK_remote_port={port}"));
-    }
+    // Set even where nothing inside would listen: it is part of what makes a container "changed".
+    out.push_str(&format!(" -e PCMK_remote_port={port}"));
     let mut points = Vec::new();
     let mut mount = |source: String, target: &str, flags: Option<&str>| {
         out.push_str(&format!(" -v {source}:{target}"));

@@ -183,6 +183,8 @@ impl<'c> World<'c> {
         let config = self.cfgs[cfg].clone();
         let agent = (config.class, config.provider, config.agent);
         let meta = self.meta_of(&config.sets, &config.extra_meta, parent, Some(agent));
+        let guest = meta.contains_key("container")
+            && agent == ("ocf", Some("pacemaker"), "remote");
         let r = self.common(
             id,
             Kind::Primitive,
@@ -192,6 +194,12 @@ impl<'c> World<'c> {
             config.sets.clone(),
             instance,
         );
+        if guest {
+            // It goes wherever its container goes, in an opt-in cluster, too.
+            for cell in &mut self.rscs[r].allowed {
+                cell.allowed = true;
+            }
+        }
         self.primitive_facts(r);
         r
     }

@@ -33,7 +33,10 @@ impl World<'_> {
                 Side::Rsc(_, task, _) => *task == Task::Stop,
                 Side::Action(a, _) => self.actions[*a].task == Task::Stop,
             };
-            if matches!(&con.then, Side::Action(a, _) if self.actions[*a].task == Task::Shutdown) {
+            // A node may be unfenced (or leave) without knowing what its probes would have found.
+            if matches!(&con.then, Side::Action(a, _)
+                if matches!(self.actions[*a].task, Task::Shutdown | Task::Stonith))
+            {
                 continue;
             }
             if then_rsc.is_some() && self.rscs[r].container == then_rsc && then_stop {

@@ -100,7 +100,7 @@ impl World<'_> {
         let here = self.locations_now(r);
         let none_allowed = !rsc.allowed.iter().any(|c| c.allowed);
         for (n, cell) in rsc.allowed.iter().enumerate() {
-            if (!cell.allowed && !none_allowed) || here.contains(&n) {
+            if (!cell.allowed && !none_allowed) || here.contains(&n) || self.is_bundle_node(n) {
                 continue;
             }
             let text = match self.failed_probe(r, n) {
