@@ -550,6 +550,23 @@ impl<'c> World<'c> {
         self.nodes[n].remote_rsc.is_some_and(|r| self.bundled(r))
     }
 
+    /// Where something on a node really is: of a bundle's node, the host of the container.
+    pub fn hosting_node(&self, n: NodeIx) -> NodeIx {
+        if !self.is_bundle_node(n) {
+            return n;
+        }
+        let container = self.nodes[n]
+            .remote_rsc
+            .and_then(|r| self.rscs[r].container);
+        container
+            .and_then(|c| {
+                self.rscs[c]
+                    .assigned
+                    .or(self.rscs[c].running.first().copied())
+            })
+            .unwrap_or(n)
+    }
+
     /// Same name as its history and agents know it.
     pub fn history_name(&self, r: RscIx) -> &str {
         let rsc = &self.rscs[r];

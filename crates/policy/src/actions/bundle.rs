@@ -27,6 +27,7 @@ impl World<'_> {
             self.order_tasks((c, Task::Demoted), (r, Task::Demoted), rel::THEN_GRAPHED);
             self.order_tasks((r, Task::Promote), (c, Task::Promote), rel::FIRST_GRAPHED);
             self.order_tasks((c, Task::Promoted), (r, Task::Promoted), rel::THEN_GRAPHED);
+            self.promotion_phases(r);
         }
     }
 

@@ -299,7 +299,8 @@ impl World<'_> {
         }
     }
 
-    fn promotable_internal(&mut self, r: RscIx, instances: &[RscIx], ordered: bool) {
+    /// A collective resource demotes before it stops, and promotes last, whatever its parts do.
+    pub(super) fn promotion_phases(&mut self, r: RscIx) {
         for (a, b) in [
             (Task::Stopped, Task::Start),
             (Task::Stopped, Task::Promote),
@@ -311,6 +312,10 @@ impl World<'_> {
         ] {
             self.order_tasks((r, a), (r, b), rel::ORDERED);
         }
+    }
+
+    fn promotable_internal(&mut self, r: RscIx, instances: &[RscIx], ordered: bool) {
+        self.promotion_phases(r);
         let mut previous: Option<RscIx> = None;
         for &i in instances {
             self.order_tasks((r, Task::Demote), (i, Task::Demote), rel::FIRST_GRAPHED);

@@ -92,6 +92,28 @@ impl<'c> World<'c> {
         }
     }
 
+    /// How many nodes there are only because of bundles that have not been read yet: a clone that was
+    /// written before a bundle has no instances for the bundle's nodes.
+    pub(super) fn later_bundle_nodes(&self) -> usize {
+        let configured = |name: &str| {
+            let nodes = &self.cib.configuration.nodes;
+            nodes.iter().any(|n| n.uname == name || n.id == name)
+        };
+        let bundles = self.cib.configuration.resources.iter().filter_map(|r| {
+            let quorate_model::cib::Resource::Bundle(b) = r else {
+                return None;
+            };
+            (has_connection(b) && !self.rsc_by_id.contains_key(&b.id)).then_some(b)
+        });
+        bundles
+            .map(|b| {
+                (0..replica_count(b))
+                    .filter(|offset| !configured(&format!("{}-{offset}", b.id)))
+                    .count()
+            })
+            .sum()
+    }
+
     pub(super) fn new_bundle(&mut self, bundle: &'c Bundle) -> Option<RscIx> {
         if bundle.primitive.is_some() && !has_connection(bundle) {
             self.warnings.push(format!(
@@ -380,11 +402,11 @@ fn container_params(b: &Bundle, offset: i32, addr: Option<&str>) -> Vec<(String,
     if b.primitive.is_some() {
         let inside = command.unwrap_or("/usr/sbin/pacemaker-remoted");
         params.push(("run_cmd", inside.to_owned()));
-        // The connection inside tells more than a command in the container would.
-        params.push(("monitor_cmd", "/bin/true".to_owned()));
     } else if let Some(command) = command {
         params.push(("run_cmd", command.to_owned()));
     }
+    // A command in the container tells less than the agent's own look at it.
+    params.push(("monitor_cmd", "/bin/true".to_owned()));
     params.into_iter().map(|(n, v)| (n.to_owned(), v)).collect()
 }
 

@@ -183,8 +183,7 @@ impl<'c> World<'c> {
         let config = self.cfgs[cfg].clone();
         let agent = (config.class, config.provider, config.agent);
         let meta = self.meta_of(&config.sets, &config.extra_meta, parent, Some(agent));
-        let guest = meta.contains_key("container")
-            && agent == ("ocf", Some("pacemaker"), "remote");
+        let guest = meta.contains_key("container") && agent == ("ocf", Some("pacemaker"), "remote");
         let r = self.common(
             id,
             Kind::Primitive,
@@ -311,7 +310,8 @@ impl<'c> World<'c> {
             // Init scripts cannot tell instances apart.
             meta.insert("globally-unique".to_owned(), "false".to_owned());
         }
-        let nodes = i32::try_from(self.nodes.len().max(1)).unwrap_or(i32::MAX);
+        let known = self.nodes.len() - self.later_bundle_nodes();
+        let nodes = i32::try_from(known.max(1)).unwrap_or(i32::MAX);
         let number = |names: &[&str], default: i32| {
             names
                 .iter()

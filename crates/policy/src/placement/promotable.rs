@@ -3,7 +3,7 @@
 use super::coloc::Merge;
 use crate::ledger::Cause;
 use crate::score::{INF, Score, add, parse, text};
-use crate::world::{GuestCheck, Kind, NodeIx, Role, RscIx, World};
+use crate::world::{Colocation, GuestCheck, Kind, NodeIx, Role, RscIx, World};
 
 impl World<'_> {
     /// Promotion scores count when instances are distributed, too.
@@ -194,6 +194,7 @@ impl World<'_> {
             return;
         }
         let parts = match self.rscs[con.primary].kind {
+            Kind::Bundle(_) => return self.promotion_with_bundle(i, here, &con),
             Kind::Clone(_) => self.rscs[con.primary].children.clone(),
             Kind::Group(_) => self.rscs[con.primary]
                 .children
@@ -206,7 +207,7 @@ impl World<'_> {
         let is_clone = self.is_clone(con.primary);
         let place = |world: &Self, n: NodeIx, r: RscIx| match &con.attribute {
             Some(name) => world.node_attribute(n, name, r).map(str::to_owned),
-            None => Some(world.nodes[n].name.clone()),
+            None => Some(world.nodes[world.hosting_node(n)].name.clone()),
         };
         let mine = place(self, here, i);
         let mut anywhere = false;
@@ -232,6 +233,33 @@ impl World<'_> {
         {
             rsc.promotion_priority = -INF;
         }
+    }
+
+    /// What matters of a bundle is the replica on the same host: the instance comes and goes with
+    /// that one's role, whatever the other replicas do.
+    fn promotion_with_bundle(&mut self, i: RscIx, here: NodeIx, con: &Colocation) {
+        let host = self.hosting_node(here);
+        let replica = self.bundle(con.primary).replicas.iter().find(|p| {
+            let container = &self.rscs[p.container];
+            container.assigned == Some(host) && !container.blocked
+        });
+        let Some(replica) = replica else {
+            if con.score >= INF && con.dependent_role == Role::Promoted {
+                self.rscs[i].promotion_priority = -INF;
+            }
+            return;
+        };
+        let role = self.rscs[replica.child.unwrap_or(replica.container)].next_role;
+        if con.primary_role != Role::Unknown && con.primary_role != role {
+            return;
+        }
+        let sign = if con.dependent_role == Role::Unpromoted {
+            -1
+        } else {
+            1
+        };
+        let rsc = &mut self.rscs[i];
+        rsc.promotion_priority = add(sign * con.score, rsc.promotion_priority);
     }
 
     /// Final weight of each instance's wish: promotion score, and what others prefer of its node.
