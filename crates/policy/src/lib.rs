@@ -15,6 +15,7 @@ mod emit;
 mod facts;
 mod fencing;
 mod graph;
+mod graph_xml;
 mod ledger;
 mod notify;
 mod nvset;

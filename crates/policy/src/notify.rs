@@ -288,7 +288,7 @@ impl World<'_> {
             .allowed
             .iter()
             .enumerate()
-            .filter(|(n, c)| c.allowed && self.nodes[*n].online)
+            .filter(|(_, c)| c.allowed)
             .map(|(n, _)| self.nodes[n].name.clone())
             .collect();
         out.insert("notify_available_uname".to_owned(), or_blank(available));

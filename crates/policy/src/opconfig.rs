@@ -119,8 +119,6 @@ impl<'c> World<'c> {
         meta.remove("interval");
         if interval_ms > 0 {
             meta.insert("interval".to_owned(), interval_ms.to_string());
-        } else {
-            meta.remove("name");
         }
         if let Some(delay) = op.and_then(|o| attribute(o, "start-delay")) {
             meta.insert(

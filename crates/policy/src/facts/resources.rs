@@ -13,6 +13,8 @@ use quorate_model::cib::{
 };
 use std::collections::BTreeMap;
 
+/// How long connecting to a guest node may take unless told otherwise.
+const CONNECT_TIMEOUT: &str = "60s";
 /// Bound on the instances of one clone.
 const INSTANCES_MAX: i32 = 10_000;
 
@@ -134,8 +136,8 @@ impl<'c> World<'c> {
         if let Some(v) = get("is-managed") {
             extra_meta.push(("is-managed".to_owned(), v));
         }
-        let timeout = get("remote-connect-timeout");
-        let cfg = self.remote_config(name, params, extra_meta, timeout);
+        let timeout = get("remote-connect-timeout").unwrap_or_else(|| CONNECT_TIMEOUT.to_owned());
+        let cfg = self.remote_config(name, params, extra_meta, Some(timeout));
         self.new_primitive(name.to_owned(), cfg, None, None)
     }
 

@@ -25,9 +25,8 @@ impl World<'_> {
                 let before = *cell;
                 cell.score = add(cell.score, score);
                 self.ledger_note(i, n, before, || Cause::Promotion);
-                if score > self.rscs[i].priority {
-                    self.rscs[i].priority = score;
-                }
+                let best = &mut self.rscs[i].promotion_priority;
+                *best = score.max(*best);
             }
         }
     }

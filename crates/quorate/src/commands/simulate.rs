@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, short = 'D', value_name = "FILE")]
     dot: Option<PathBuf>,
     /// Print placement scores instead of the plan.
-    #[arg(long)]
+    #[arg(long, short = 's')]
     scores: bool,
 }
 
