@@ -66,6 +66,17 @@ pub struct Record {
     /// The boot that a pair's certificate ended: it must never be heard of again.
     #[n(6)]
     pub fenced_boot: Option<Boot>,
+    /// The start of its disk in which it gave its vote back as it left; a later one gets it again.
+    #[n(7)]
+    pub left_start: Option<u64>,
+}
+
+impl Record {
+    /// A learner that is waiting for its vote, and not about to end.
+    #[must_use]
+    pub fn wants_vote(&self) -> bool {
+        self.promote && self.left_start.is_none_or(|left| self.start > left)
+    }
 }
 
 /// Whether a member votes (as encoded).
@@ -98,6 +109,7 @@ impl Roster {
                     start: 0,
                     promote: false,
                     fenced_boot: None,
+                    left_start: None,
                 };
                 (founder.raft_id.0, record)
             })
@@ -154,6 +166,9 @@ impl Roster {
                     start: earlier.map_or(0, |record| record.start),
                     promote: change.promote,
                     fenced_boot: earlier.and_then(|record| record.fenced_boot),
+                    left_start: earlier
+                        .filter(|record| record.role == Role::Voter)
+                        .map(|record| record.start),
                 };
                 self.members.insert(change.raft_id, record);
             }
@@ -161,6 +176,7 @@ impl Roster {
                 if let Some(record) = self.members.get_mut(&change.raft_id) {
                     record.role = Role::Voter;
                     record.promote = false;
+                    record.left_start = None;
                 }
             }
             ChangeKind::Remove => self.remove(change),

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use crate::document;
+use crate::engine::MemberChange;
 use crate::entry::Entry;
 use crate::event::LogLevel;
 use crate::facts;
-use crate::ids::{Incarnation, NodeName};
+use crate::ids::{Incarnation, Millis, NodeName};
 use crate::message::{Message, NodeInventory};
 use crate::outbox::{Outbox, Purpose, To};
-use crate::state::{ClusterState, Incident, Presence};
+use crate::state::{ClusterState, Incident, MemberRole, Presence};
 use crate::world::World;
 
 use super::{Controller, OpenIncident, RETRY_MS, STARTUP_MS};
@@ -101,6 +102,11 @@ impl Controller {
                     .asked
                     .get(name)
                     .is_none_or(|at| now.since(*at) >= RETRY_MS);
+                if has_left && is_due && is_peer_of_pair(world, name) {
+                    self.asked.insert(name.clone(), now);
+                    let change = MemberChange::Demote { name: name.clone() };
+                    out.members.push((None, change));
+                }
                 if (!is_in || !is_known) && !has_left && is_due {
                     self.asked.insert(name.clone(), now);
                     let ask = Message::AskInventory { term: self.term };
@@ -211,16 +217,26 @@ impl Controller {
             began_wall_ms: world.now.wall_ms - ago,
         };
         self.open_incidents.insert(name.clone(), open);
-        self.milestone(name, "detected", world, out);
+        // A leader that was elected because of this loss had noticed it before.
+        let noticed = world
+            .contacts
+            .get(name)
+            .filter(|_| was_met)
+            .map_or(world.now.mono, |contact| contact.noticed.max(since));
+        self.milestone_at(name, "detected", noticed, out);
     }
 
     pub(super) fn milestone(
-        &mut self,
+        &self,
         node: &NodeName,
         name: &str,
         world: &World<'_>,
         out: &mut Outbox,
     ) {
+        self.milestone_at(node, name, world.now.mono, out);
+    }
+
+    fn milestone_at(&self, node: &NodeName, name: &str, at: Millis, out: &mut Outbox) {
         let Some(open) = self.open_incidents.get(node) else {
             return;
         };
@@ -230,7 +246,7 @@ impl Controller {
                 what: open.what.clone(),
                 node: node.clone(),
                 began_wall_ms: open.began_wall_ms,
-                milestones: vec![(name.to_owned(), world.now.mono.since(open.began))],
+                milestones: vec![(name.to_owned(), at.since(open.began))],
             }),
         );
     }
@@ -294,6 +310,18 @@ impl Controller {
     }
 }
 
+/// One of two voters, and not this one. When it has left in good order, its vote goes before it does: the other
+/// would have to fence it for quorum otherwise.
+fn is_peer_of_pair(world: &World<'_>, name: &NodeName) -> bool {
+    let mut voters = world
+        .state
+        .members
+        .iter()
+        .filter(|(_, member)| member.role == MemberRole::Voter)
+        .map(|(voter, _)| voter);
+    name != world.name && voters.clone().count() == 2 && voters.any(|voter| voter == name)
+}
+
 /// Design rule R6: a certificate proves that one boot is dead, not that the machine is off now. A lone voter
 /// that has started and has not met a node takes it for unclean, whatever the log says.
 pub(super) fn is_doubtful(world: &World<'_>, name: &NodeName) -> bool {
@@ -301,9 +329,11 @@ pub(super) fn is_doubtful(world: &World<'_>, name: &NodeName) -> bool {
         .contacts
         .get(name)
         .is_some_and(|contact| contact.incarnation.is_some());
-    let is_alone = world.state.members.iter().all(|(member, record)| {
-        member == world.name || record.role != crate::state::MemberRole::Voter
-    });
+    let is_alone = world
+        .state
+        .members
+        .iter()
+        .all(|(member, record)| member == world.name || record.role != MemberRole::Voter);
     !was_met
         && is_alone
         && name != world.name

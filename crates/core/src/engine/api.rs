@@ -149,6 +149,12 @@ pub enum MemberChange {
         /// Its name.
         name: NodeName,
     },
+    /// One of two voters ends in good order: it keeps its place and its log without a vote, so that the other may go
+    /// on alone without a fencing. It gets its vote back after its next start, when it has caught up.
+    Demote {
+        /// Its name.
+        name: NodeName,
+    },
     /// The node leaves; its raft id is never used again.
     Remove {
         /// Its name.

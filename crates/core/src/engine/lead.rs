@@ -152,7 +152,7 @@ impl Engine {
             let is_ready = matched > 0 && matched + CAUGHT_UP_WITHIN >= last;
             let kind = match record.role {
                 Role::Returning => ChangeKind::AddLearner,
-                Role::Learner if record.promote && is_ready => ChangeKind::AddVoter,
+                Role::Learner if record.wants_vote() && is_ready => ChangeKind::AddVoter,
                 _ => continue,
             };
             due = Some(Change {

@@ -138,6 +138,7 @@ impl Engine {
                 promote,
             } => self.add(tag, name, addresses, *promote),
             MemberChange::Promote { name } => self.promote(tag, name),
+            MemberChange::Demote { name } => self.demote(tag, name),
             MemberChange::Remove { name } => self.remove(tag, name),
             MemberChange::Update { name, addresses } => self.update(tag, name, addresses),
         }
@@ -189,6 +190,29 @@ impl Engine {
             }
             _ => {
                 self.drop_proposal(tag, "no learner has this name", false);
+                Turn::Taken
+            }
+        }
+    }
+
+    /// An ordinary change: committed by both of the pair, in force when it is applied (R6).
+    fn demote(&mut self, tag: Tag, name: &NodeName) -> Turn {
+        let peer = self.roster.pair_peer(self.id);
+        match self.roster.by_name(name) {
+            Some((id, record)) if peer == Some(id) && self.contacts.is_met(name) => {
+                let change = Change {
+                    kind: ChangeKind::AddLearner,
+                    raft_id: id,
+                    name: name.clone(),
+                    addresses: record.addresses.clone(),
+                    promote: true,
+                    certificate: None,
+                    origin: self.origin(tag),
+                };
+                self.change(tag, &change)
+            }
+            _ => {
+                self.drop_proposal(tag, "it is not the other one of two voters", false);
                 Turn::Taken
             }
         }

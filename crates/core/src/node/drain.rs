@@ -13,6 +13,9 @@ const RETRY_MS: u64 = 1_000;
 /// How long a leader waits for another to take over before it stops.
 const HANDOVER_MS: u64 = 2_000;
 
+/// How long one of two voters waits for its vote to be taken back before it stops (beside an election).
+const DEMOTION_MS: u64 = 3_000;
+
 /// A drain under way.
 #[derive(Debug)]
 pub(super) struct Drain {
@@ -107,16 +110,21 @@ impl Node {
         }
     }
 
+    /// The log says that it left. A leader hands over; one of two voters waits until its vote is taken back, so that
+    /// the other need not fence it for quorum.
     fn end_drain(&mut self, drain: &mut Drain, out: &mut Outbox) {
         let now = self.now.mono;
-        if self.controller.is_none() {
-            self.halt(drain, "drained", true, out);
-            return;
-        }
         if drain.left_at.is_none() {
             drain.asked = None;
         }
         let since = *drain.left_at.get_or_insert(now);
+        if self.controller.is_none() {
+            let waited = now.since(since);
+            if !self.is_one_of_two() || waited >= DEMOTION_MS + 2 * self.settings.detection_ms {
+                self.halt(drain, "drained", true, out);
+            }
+            return;
+        }
         let next = self.state.members.iter().find(|(name, member)| {
             **name != self.name
                 && member.role == MemberRole::Voter
@@ -134,6 +142,18 @@ impl Node {
             }
             _ => self.halt(drain, "drained", true, out),
         }
+    }
+
+    /// Whether this node and one that answers are the two voters.
+    fn is_one_of_two(&self) -> bool {
+        let voters = || {
+            let members = self.state.members.iter();
+            members.filter(|(_, member)| member.role == MemberRole::Voter)
+        };
+        voters().count() == 2
+            && voters().any(|(name, _)| *name == self.name)
+            && voters()
+                .any(|(name, _)| self.contacts.get(name).is_some_and(|contact| contact.is_up))
     }
 
     fn halt(&mut self, drain: &Drain, reason: &str, clean: bool, out: &mut Outbox) {

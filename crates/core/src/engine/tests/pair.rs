@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::tests::cluster::names;
-use crate::engine::{Blocked, ContactState, MemberRole};
+use crate::engine::{Blocked, ContactState, MemberChange, MemberRole};
 use crate::ids::NodeName;
 
 fn settled(seed: u64) -> (Cluster, NodeName, NodeName) {
@@ -268,6 +268,38 @@ fn a_lone_survivor_restarts_and_leads_alone() {
         cluster.nodes[&other].contact[&leader],
         ContactState::Lost { .. }
     ));
+}
+
+#[test]
+fn who_leaves_in_good_order_gives_its_vote_back_and_is_not_fenced() {
+    for seed in 60..70 {
+        let (mut cluster, leader, other) = settled(seed);
+        cluster.change(&MemberChange::Demote {
+            name: other.clone(),
+        });
+        cluster.run(1_000);
+        // Still there: it does not get its vote back before it was away.
+        assert_eq!(
+            cluster.role(&leader.0, &other.0),
+            Some(MemberRole::Learner),
+            "seed {seed}"
+        );
+        let fenced = cluster.nodes[&leader].fence_requests;
+        cluster.stop(&other);
+        cluster.commit(&leader, b"alone");
+        cluster.run(10_000);
+        assert_eq!(cluster.leader(), Some(leader.clone()), "seed {seed}");
+        assert_eq!(cluster.nodes[&leader].fence_requests, fenced, "seed {seed}");
+        cluster.power_on(&other);
+        let (on, name) = (leader.0.clone(), other.0.clone());
+        cluster.run_until("the vote", 10_000, move |c| {
+            c.role(&on, &name) == Some(MemberRole::Voter)
+        });
+        cluster.commit(&leader, b"together");
+        cluster.run(2_000);
+        assert!(cluster.engine(&leader.0).roster.pair.is_some());
+        cluster.converge();
+    }
 }
 
 #[test]
