@@ -25,6 +25,14 @@ impl World<'_> {
         for &a in &list {
             let mut inputs: Vec<(ActIx, u32)> = self.actions[a].before.clone();
             inputs.sort_by_key(|(f, _)| *f);
+            // Several relations to one action are one input, of all their kinds.
+            inputs.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                if same {
+                    kept.1 |= next.1;
+                }
+                same
+            });
             let mut out = Vec::new();
             for (f, flags) in inputs {
                 if self.input_counts(a, f, flags) {

@@ -263,6 +263,7 @@ impl World<'_> {
             task => task,
         };
         let host = match task {
+            Task::Cancel | Task::Delete | Task::ClearFailcount => None,
             Task::Stop | Task::Stopped | Task::Demote | Task::Demoted => {
                 self.rscs[container].running.first().copied()
             }

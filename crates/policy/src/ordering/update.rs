@@ -119,8 +119,9 @@ impl World<'_> {
             }
         }
         let first = self.stand_in(original, then);
-        if first != original {
-            self.order(first, then, flags);
+        if first != original && self.order(first, then, flags) {
+            // The new relation says it all.
+            self.actions[then].before[at].1 = rel::NONE;
         }
         let first_flags = self.flags_for(first, then_node);
         let then_flags = self.flags_for(then, first_node);
