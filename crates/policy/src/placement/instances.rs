@@ -240,7 +240,8 @@ impl World<'_> {
             }
             let cell = self.rscs[top].allowed[n];
             let full = i64::from(cell.count) >= i64::from(node_max);
-            if removed || !cell.allowed || full {
+            let down = !self.node_available(n, 0, GuestCheck::Nodes);
+            if removed || down || !cell.allowed || cell.score < 0 || full {
                 let mut family = Vec::new();
                 self.family(i, &mut family);
                 for x in family {
