@@ -99,6 +99,7 @@ impl World<'_> {
     pub(crate) fn probe_bundle(&mut self, r: RscIx, n: NodeIx) -> bool {
         let info = self.bundle(r);
         let (replicas, single) = (info.replicas.clone(), info.per_host == 1);
+        let child = info.child;
         let mut any = false;
         for p in &replicas {
             if let Some(ip) = p.ip {
@@ -113,6 +114,9 @@ impl World<'_> {
                 any = true;
                 if single {
                     self.probe_before_peers(p.container, &replicas, n);
+                }
+                if let Some(clone) = child {
+                    self.probe_before_inside(p.container, clone, n);
                 }
             }
             if let Some(remote) = p.remote
@@ -137,6 +141,18 @@ impl World<'_> {
                 rel::ORDERED | rel::SAME_NODE,
             );
         }
+    }
+
+    /// What runs inside starts only once it is known where containers run.
+    fn probe_before_inside(&mut self, container: RscIx, clone: RscIx, n: NodeIx) {
+        let Some(probe) = self.probe_of(container, n) else {
+            return;
+        };
+        self.order_sides(
+            Side::Action(probe, Some(container)),
+            Side::Rsc(clone, Task::Start, 0),
+            rel::ORDERED,
+        );
     }
 
     fn probe_after_container(&mut self, remote: RscIx, container: RscIx, n: NodeIx) {
