@@ -550,21 +550,25 @@ impl<'c> World<'c> {
         self.nodes[n].remote_rsc.is_some_and(|r| self.bundled(r))
     }
 
-    /// Where something on a node really is: of a bundle's node, the host of the container.
-    pub fn hosting_node(&self, n: NodeIx) -> NodeIx {
+    /// Where something on a node really is: of a bundle's node, the host of the container (the present
+    /// one, or the one that is decided).
+    pub fn hosting_node(&self, n: NodeIx, current: bool) -> NodeIx {
         if !self.is_bundle_node(n) {
             return n;
         }
         let container = self.nodes[n]
             .remote_rsc
             .and_then(|r| self.rscs[r].container);
-        container
-            .and_then(|c| {
-                self.rscs[c]
-                    .assigned
-                    .or(self.rscs[c].running.first().copied())
-            })
-            .unwrap_or(n)
+        let host = container.and_then(|c| {
+            let running = self.rscs[c].running.first().copied();
+            let assigned = self.rscs[c].assigned;
+            if current {
+                running
+            } else {
+                assigned.or(running)
+            }
+        });
+        host.unwrap_or(n)
     }
 
     /// Same name as its history and agents know it.

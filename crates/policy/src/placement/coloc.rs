@@ -496,7 +496,7 @@ impl World<'_> {
             let same = if con.attribute.is_some() {
                 self.attribute_at(n, con, dependent) == value.as_deref()
             } else {
-                n == place
+                self.hosting_node(n, false) == place
             };
             if same {
                 if con.score < INF {
@@ -704,10 +704,12 @@ impl World<'_> {
                     && place(i) == Some(n)
             })
         };
+        // What is inside a bundle's container belongs with what is on the container's host.
+        let host = |n: NodeIx| self.hosting_node(n, current);
         if let Some(n) = place(r) {
-            return on(n);
+            return on(host(n));
         }
-        self.ranked(r, None).into_iter().find_map(on)
+        self.ranked(r, None).into_iter().map(host).find_map(on)
     }
 
     /// Instances of a clone, containers of a bundle.

@@ -206,7 +206,7 @@ impl World<'_> {
         let is_clone = self.is_clone(con.primary);
         let place = |world: &Self, n: NodeIx, r: RscIx| match &con.attribute {
             Some(name) => world.node_attribute(n, name, r).map(str::to_owned),
-            None => Some(world.nodes[world.hosting_node(n)].name.clone()),
+            None => Some(world.nodes[world.hosting_node(n, false)].name.clone()),
         };
         let mine = place(self, here, i);
         let mut anywhere = false;
@@ -237,7 +237,7 @@ impl World<'_> {
     /// What matters of a bundle is the replica on the same host: the instance comes and goes with
     /// that one's role, whatever the other replicas do.
     fn promotion_with_bundle(&mut self, i: RscIx, here: NodeIx, con: &Colocation) {
-        let host = self.hosting_node(here);
+        let host = self.hosting_node(here, false);
         let replica = self.bundle(con.primary).replicas.iter().find(|p| {
             let container = &self.rscs[p.container];
             container.assigned == Some(host) && !container.blocked
