@@ -615,19 +615,14 @@ impl<'c> World<'c> {
         if score < 0 {
             return false;
         }
-        // A guest is available only where its container is not about to fail.
+        // A guest is available only where its container will be.
         if guests == GuestCheck::Containers
             && let Some(remote) = node.remote_rsc
             && let Some(container) = self.rscs[remote].container
         {
-            return self.guest_usable(container, n);
+            return self.assigned_node(container).is_some();
         }
         true
-    }
-
-    fn guest_usable(&self, container: RscIx, n: NodeIx) -> bool {
-        let c = &self.rscs[container];
-        !(c.failed && c.assigned.is_none() && self.nodes[n].remote_requires_reset)
     }
 }
 

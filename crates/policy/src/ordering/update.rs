@@ -167,6 +167,10 @@ impl World<'_> {
                 return a;
             }
         }
+        // A bundle that notifies has no confirmation of its own: its request stands for it.
+        if self.rscs[f].notify && self.is_bundle(f) {
+            return first;
+        }
         self.find_action(f, done, None).unwrap_or(first)
     }
 

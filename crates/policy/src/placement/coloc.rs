@@ -611,7 +611,7 @@ impl World<'_> {
                 if con.attribute.is_some() {
                     self.attribute_at(m, con, primary) == self.attribute_at(n, con, dependent)
                 } else {
-                    m == n
+                    m == self.hosting_node(n, false)
                 }
             });
             let extra = if merge {
@@ -651,7 +651,7 @@ impl World<'_> {
                     let same = if con.attribute.is_some() {
                         self.attribute_at(n, con, primary) == self.attribute_at(m, con, dependent)
                     } else {
-                        m == n
+                        self.hosting_node(m, false) == self.hosting_node(n, false)
                     };
                     let cell = &mut self.rscs[dependent].allowed[m];
                     if same && cell.allowed {

@@ -219,6 +219,8 @@ impl World<'_> {
             return;
         };
         let up = self.rscs[r].assigned.is_some() && self.rscs[r].next_role != Role::Stopped;
+        // What a bundle wraps keeps its place inside: its stop follows from the container's.
+        let bundled = self.bundled(r);
         let node = &mut self.nodes[n];
         if up {
             node.online = true;
@@ -226,7 +228,7 @@ impl World<'_> {
                 // Only not seen, not known to be lost: the connection will tell.
                 node.unclean = false;
             }
-        } else {
+        } else if !bundled {
             node.shutdown = true;
         }
     }

@@ -166,7 +166,9 @@ impl World<'_> {
                 self.ledger_wish(i, n, None, || Cause::Promotion);
             }
         }
-        for owner in [i, r] {
+        // A bundle's preferences for the promoted role are about its replicas' own nodes.
+        let bundle = self.rscs[r].parent;
+        for owner in [i, r].into_iter().chain(bundle) {
             for &l in &self.rscs[owner].locations.clone() {
                 let con = &self.locations[l];
                 if con.role != Role::Promoted {
