@@ -30,6 +30,10 @@ impl World<'_> {
                 );
                 continue;
             }
+            if action.task == Task::Cancel {
+                // What runs there now needs no new connection to be ended.
+                continue;
+            }
             let Some(n) = action.node else { continue };
             if !self.is_remote(n) || action.is(flag::PSEUDO) {
                 continue;
