@@ -50,15 +50,21 @@ impl World<'_> {
         flags
     }
 
-    /// What an action of a collective resource is about; of a notification, what it tells.
-    fn told_task(&self, a: ActIx) -> Task {
+    /// What an action of a collective resource is about; of a notification, what it tells. A point at which
+    /// all is done stands for what primitives did; instances that are groups have such a point themselves.
+    fn told_task(&self, a: ActIx, instances: &[RscIx]) -> Task {
         let action = &self.actions[a];
-        if matches!(action.task, Task::Notify | Task::Notified)
+        let mut task = action.task;
+        if matches!(task, Task::Notify | Task::Notified)
             && let Some((_, rest)) = action.key.rsplit_once("_notify_")
         {
-            return Task::parse(rest.split('_').next().unwrap_or_default()).begun();
+            task = Task::parse(rest.split('_').next().unwrap_or_default());
         }
-        action.task.begun()
+        if instances.first().is_some_and(|&i| self.is_primitive(i)) {
+            task.begun()
+        } else {
+            task
+        }
     }
 
     pub(crate) fn instance_flags(
@@ -69,7 +75,7 @@ impl World<'_> {
     ) -> u32 {
         let mut flags = flag::OPTIONAL | flag::RUNNABLE | flag::PSEUDO;
         let mut any_runnable = false;
-        let task = self.told_task(a);
+        let task = self.told_task(a, instances);
         for &i in instances {
             let where_ = if self.is_primitive(i) { node } else { None };
             let Some(ia) = self.find_action(i, task, where_) else {

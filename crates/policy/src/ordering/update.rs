@@ -53,23 +53,29 @@ impl World<'_> {
             action.flags &= !flag::RUNNABLE;
         }
         // The latest relation first.
+        let mut changed = false;
         for at in (0..self.actions[then].before.len()).rev() {
             let one = self.update_pair(then, at, depth, waiting);
+            changed |= one.then;
             if one.first {
                 let first = self.stand_in(self.actions[then].before[at].0, then);
-                for after in self.actions[first].after.clone().into_iter().rev() {
+                for after in self.actions[first].after.clone() {
                     self.update_deep(after, depth + 1, waiting);
                 }
                 self.update_deep(first, depth + 1, waiting);
             }
         }
         let now = self.actions[then].flags;
-        if now != last {
+        if min {
+            // It was made impossible above, to be found possible again: no change.
+            changed = now != last;
+        }
+        if changed {
             if last & flag::RUNNABLE != 0 && now & flag::RUNNABLE == 0 {
                 self.block_dependents(then);
             }
             self.update_deep(then, depth + 1, waiting);
-            for after in self.actions[then].after.clone().into_iter().rev() {
+            for after in self.actions[then].after.clone() {
                 self.update_deep(after, depth + 1, waiting);
             }
         }
@@ -119,9 +125,16 @@ impl World<'_> {
             }
         }
         let first = self.stand_in(original, then);
-        if first != original && self.order(first, then, flags) {
-            // The new relation says it all.
-            self.actions[then].before[at].1 = rel::NONE;
+        if first != original {
+            // The relation is with what confirms the request; it is judged when the second is seen again.
+            if self.order(first, then, flags & !rel::DUMPED) {
+                self.actions[then].before[at].1 = rel::NONE;
+                return Changed {
+                    first: false,
+                    then: true,
+                };
+            }
+            return Changed::default();
         }
         let first_flags = self.flags_for(first, then_node);
         let then_flags = self.flags_for(then, first_node);
@@ -392,7 +405,7 @@ impl World<'_> {
             .rsc
             .map_or_else(String::new, |r| format!("{} ", self.rscs[r].id));
         let reason = format!("{change} {rsc}{}", other.task_text());
-        self.set_reason(a, Some(&reason), what == flag::MIGRATABLE);
+        self.set_reason(a, Some(&reason), false);
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -477,10 +490,7 @@ impl World<'_> {
                 self.update_deep(then, depth + 1, waiting);
             }
         }
-        if first_flags != self.actions[first].flags {
-            changed.first = true;
-            self.update_deep(first, depth + 1, waiting);
-        }
+        changed.first |= first_flags != self.actions[first].flags;
         changed
     }
 
