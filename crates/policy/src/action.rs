@@ -204,10 +204,16 @@ impl World<'_> {
     ) -> ActIx {
         let found = self.rscs[r].actions.iter().rev().copied().find(|&a| {
             let action = &self.actions[a];
-            action.node == node && action.key == key
+            action.key == key
+                && (action.node == node
+                    || action.node.is_none() && node.is_some() && !action.is(flag::PSEUDO))
         });
         let a = match found {
-            Some(a) => a,
+            Some(a) => {
+                // Required before it was known where: here.
+                self.actions[a].node = node;
+                a
+            }
             None => {
                 let a = self.new_action(Some(r), key, task, interval_ms, node, optional);
                 self.configure(a);

@@ -5,19 +5,11 @@ use crate::digest::Verdict;
 use crate::relation::{Side, rel};
 use crate::world::{GuestCheck, NodeIx, RscIx, World};
 use quorate_model::status::OperationHistory;
+use std::collections::BTreeMap;
 
 impl<'c> World<'c> {
     pub fn handle_config_changes(&mut self) {
-        let mut list: Vec<_> = self
-            .history
-            .iter()
-            .map(|(&(r, n), &h)| (n, h.resource, h.node_state, r))
-            .collect();
-        list.sort_unstable();
-        for (n, resource, state, r) in list {
-            if !self.nodes[n].maintenance && !self.node_available(n, 0, GuestCheck::Nodes) {
-                continue;
-            }
+        for (n, state, resource, r) in self.entries_by_name() {
             let cib = self.cib;
             let history = &cib.status.nodes[state].resources[resource];
             if self.rscs[r].removed {
@@ -40,15 +32,45 @@ impl<'c> World<'c> {
                     self.actions[stop].flags &= !flag::OPTIONAL;
                 }
                 self.schedule_delete(r, n, false);
-                if !running {
-                    continue;
-                }
             }
             if !running {
                 continue;
             }
             self.check_operations(r, n, state, resource);
         }
+    }
+
+    /// Entries of the history on nodes that can act, each with the primitives that go by its name: an entry
+    /// of one instance is on its node's word even where another instance was seen in it.
+    fn entries_by_name(&self) -> Vec<(NodeIx, usize, usize, RscIx)> {
+        let mut by_name: BTreeMap<&str, Vec<RscIx>> = BTreeMap::new();
+        let mut family = Vec::new();
+        for &r in &self.top {
+            self.family(r, &mut family);
+        }
+        for &r in family.iter().rev().filter(|&&r| self.is_primitive(r)) {
+            let rsc = &self.rscs[r];
+            by_name.entry(&rsc.id).or_default().push(r);
+            if let Some(h) = rsc.history_id.as_deref().filter(|h| *h != rsc.id) {
+                by_name.entry(h).or_default().push(r);
+            }
+        }
+        let mut out = Vec::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            let Some(state) = node.state_ix else { continue };
+            if !node.maintenance && !self.node_available(n, 0, GuestCheck::Nodes) {
+                continue;
+            }
+            for (ix, entry) in self.cib.status.nodes[state].resources.iter().enumerate() {
+                if entry.operations.is_empty() {
+                    continue;
+                }
+                for &r in by_name.get(entry.id.as_str()).into_iter().flatten() {
+                    out.push((n, state, ix, r));
+                }
+            }
+        }
+        out
     }
 
     fn check_operations(&mut self, r: RscIx, n: NodeIx, state: usize, resource: usize) {
@@ -122,7 +144,7 @@ impl<'c> World<'c> {
                 if forced || interval_ms > 0 {
                     self.reschedule(r, task, interval_ms, n);
                 } else {
-                    self.force_restart(r, task, interval_ms, n);
+                    self.force_restart(r, task, interval_ms);
                 }
                 true
             }
@@ -133,7 +155,7 @@ impl<'c> World<'c> {
                 } else if op.restart_digest.is_some() {
                     self.schedule_reload(r, n);
                 } else {
-                    self.force_restart(r, task, interval_ms, n);
+                    self.force_restart(r, task, interval_ms);
                 }
                 true
             }
@@ -145,13 +167,15 @@ impl<'c> World<'c> {
         self.actions[a].flags |= flag::RESCHEDULED;
     }
 
-    fn force_restart(&mut self, r: RscIx, task: Task, interval_ms: i64, n: NodeIx) {
-        let a = self.action(r, task, interval_ms, Some(n), false);
+    /// Requires an operation to be run anew, wherever that will be. What a probe, a promotion or a migration
+    /// found running was started with other parameters, so that it is the start which has to be repeated.
+    fn force_restart(&mut self, r: RscIx, task: Task, interval_ms: i64) {
+        let task = match task {
+            Task::Monitor | Task::MigrateFrom | Task::Promote if interval_ms == 0 => Task::Start,
+            task => task,
+        };
+        let a = self.action(r, task, interval_ms, None, false);
         self.set_reason(a, Some("resource definition change"), true);
-        if task == Task::Start {
-            let rsc = &mut self.rscs[r];
-            let _ = rsc;
-        }
     }
 
     fn schedule_reload(&mut self, r: RscIx, n: NodeIx) {
@@ -165,7 +189,7 @@ impl<'c> World<'c> {
             return;
         }
         if rsc.start_pending {
-            self.force_restart(r, Task::Start, 0, n);
+            self.force_restart(r, Task::Start, 0);
             return;
         }
         self.rscs[r].reload = true;

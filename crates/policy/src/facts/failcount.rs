@@ -3,6 +3,7 @@
 use super::resources::base_name;
 use crate::score::{INF, Score, add, parse};
 use crate::world::{NodeIx, OnFail, RscIx, World};
+use quorate_model::cib::Operation;
 use quorate_model::status::OperationHistory;
 
 /// Whether expiry counts.
@@ -116,27 +117,19 @@ impl World<'_> {
                 continue;
             }
             let interval = crate::opconfig::interval_of(conf);
-            let same = |o: &OperationHistory| {
-                o.operation == conf.name && i64::try_from(o.interval_ms).unwrap_or(0) == interval
+            let failed =
+                |o: &OperationHistory| failure_of(base_name(&self.rscs[r].id), conf, interval, o);
+            let blocked = match op {
+                Some(op) => failed(op),
+                None => self.history.get(&(r, n)).is_some_and(|h| {
+                    self.cib.status.nodes[h.node_state].resources[h.resource]
+                        .operations
+                        .iter()
+                        .any(failed)
+                }),
             };
-            match op {
-                Some(op) => {
-                    if same(op) {
-                        return true;
-                    }
-                }
-                None => {
-                    let history = self.history.get(&(r, n));
-                    let failed = history.is_some_and(|h| {
-                        self.cib.status.nodes[h.node_state].resources[h.resource]
-                            .operations
-                            .iter()
-                            .any(|o| same(o) && o.id.ends_with("_last_failure_0"))
-                    });
-                    if failed {
-                        return true;
-                    }
-                }
+            if blocked {
+                return true;
             }
         }
         false
@@ -160,4 +153,17 @@ impl World<'_> {
     pub(super) fn heavier(a: OnFail, b: OnFail) -> OnFail {
         a.max(b)
     }
+}
+
+/// Whether a result is a failure of a configured operation: kept as the last failure, or the operation's own
+/// result that is not the expected one.
+fn failure_of(name: &str, conf: &Operation, interval_ms: i64, op: &OperationHistory) -> bool {
+    if !op.operation.eq_ignore_ascii_case(&conf.name)
+        || i64::try_from(op.interval_ms).unwrap_or(0) != interval_ms
+    {
+        return false;
+    }
+    op.id == format!("{name}_last_failure_0")
+        || op.id == format!("{name}_{}_{interval_ms}", conf.name)
+            && op.rc != super::history::expected_rc(op)
 }

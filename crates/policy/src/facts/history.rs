@@ -85,7 +85,7 @@ fn history_key(op: &OperationHistory) -> String {
     op.key.clone().unwrap_or_else(|| op.id.clone())
 }
 
-fn expected_rc(op: &OperationHistory) -> i32 {
+pub(super) fn expected_rc(op: &OperationHistory) -> i32 {
     op.transition_key
         .as_deref()
         .and_then(|k| k.split(':').nth(2))
@@ -130,7 +130,6 @@ impl<'c> World<'c> {
         }
         let r = match self.find_in_config(n, history) {
             Found::Rsc(r) => r,
-            Found::Nothing => return None,
             Found::Unknown => self.new_removed(history),
         };
         if lock {
@@ -191,7 +190,8 @@ impl<'c> World<'c> {
         let exact = self.rsc_by_id.get(id).copied();
         if let Some(r) = exact {
             if !self.is_primitive(r) {
-                return Found::Nothing;
+                // The name was a primitive's once: what is left of that is to be cleaned up.
+                return Found::Unknown;
             }
             let top = self.uber(r);
             if !self.is_anon_clone(top) {
@@ -1042,8 +1042,6 @@ impl<'c> World<'c> {
 /// What a history entry stands for.
 enum Found {
     Rsc(RscIx),
-    /// Known, but not as something that runs.
-    Nothing,
     Unknown,
 }
 
