@@ -120,8 +120,9 @@ impl World<'_> {
             let failed =
                 |o: &OperationHistory| failure_of(base_name(&self.rscs[r].id), conf, interval, o);
             let blocked = match op {
-                Some(op) => failed(op),
-                None => self.history.get(&(r, n)).is_some_and(|h| {
+                Some(op) if op.rc != super::history::expected_rc(op) => failed(op),
+                // A success does not say which failure the count is from: any that is remembered counts.
+                _ => self.history.get(&(r, n)).is_some_and(|h| {
                     self.cib.status.nodes[h.node_state].resources[h.resource]
                         .operations
                         .iter()

@@ -702,6 +702,13 @@ impl<'c> World<'c> {
                 "stop" => {
                     self.rscs[r].role = Role::Stopped;
                     clear = true;
+                    // A monitor that was under way before the stop is a leftover.
+                    if self.rscs[r].pending_action.as_deref() == Some("monitor")
+                        && self.rscs[r].pending_node == Some(h.n)
+                    {
+                        self.rscs[r].pending_action = None;
+                        self.rscs[r].pending_node = None;
+                    }
                 }
                 "promote" => {
                     self.rscs[r].role = Role::Promoted;

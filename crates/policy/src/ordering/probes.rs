@@ -78,10 +78,41 @@ impl World<'_> {
         for p in self.actions_of(r, Task::Monitor, None) {
             let mut seen = Vec::new();
             for after in self.actions[p].after.clone() {
+                self.blocked_probe_before(p, after);
                 self.probe_before(p, after, 0, &mut seen);
             }
             for a in seen {
                 self.actions[a].flags &= !flag::DETECT_LOOP;
+            }
+        }
+    }
+
+    /// A probe of a clone that cannot be run does not stop the instances that are active, but no further one
+    /// may start before it is known how many there are.
+    fn blocked_probe_before(&mut self, probe: ActIx, after: ActIx) {
+        let (Some(r), Some(clone)) = (self.actions[probe].rsc, self.actions[after].rsc) else {
+            return;
+        };
+        if !self.is_cloned(clone)
+            || self.actions[after].task != Task::Start
+            || self.actions[probe].is(flag::RUNNABLE)
+            || self.top_of(r) != clone
+            || self.actions[after]
+                .before
+                .iter()
+                .any(|&(a, f)| a == probe && f & rel::UNRUNNABLE_BLOCKS != 0)
+        {
+            return;
+        }
+        for start in self.actions[after].after.clone() {
+            let Some(i) = self.actions[start].rsc else {
+                continue;
+            };
+            if self.actions[start].task == Task::Start
+                && self.rscs[i].running.is_empty()
+                && self.top_of(i) == clone
+            {
+                self.order(probe, start, rel::ORDERED | rel::UNRUNNABLE_BLOCKS);
             }
         }
     }
