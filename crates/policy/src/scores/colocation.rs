@@ -21,6 +21,14 @@ impl<'c> World<'c> {
             let (Some(a), Some(b)) = (&con.resource, &con.with) else {
                 return;
             };
+            if self.is_tag(a) && self.is_tag(b) {
+                // Which of the one goes with which of the other cannot be said.
+                self.warnings.push(format!(
+                    "colocation {} is ignored: two templates or tags cannot be colocated",
+                    con.id
+                ));
+                return;
+            }
             let score = con.score.as_deref().map_or(INF, parse);
             for r in self.resolve(a) {
                 for w in self.resolve(b) {
@@ -72,7 +80,7 @@ impl<'c> World<'c> {
         if !sequential || score == 0 {
             return;
         }
-        let ordering_group = set
+        let listed = set
             .extra
             .iter()
             .any(|(k, v)| k == "ordering" && v == "listed");
@@ -87,9 +95,14 @@ impl<'c> World<'c> {
             }
             return;
         }
-        let _ = ordering_group;
         for pair in members.windows(2) {
-            self.set_pair(con, pair[1], pair[0], (role, role), score, influence);
+            // An old spelling turns it round: each goes with the one listed after it.
+            let (dependent, primary) = if listed {
+                (pair[0], pair[1])
+            } else {
+                (pair[1], pair[0])
+            };
+            self.set_pair(con, dependent, primary, (role, role), score, influence);
         }
     }
 
