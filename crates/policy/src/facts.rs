@@ -99,4 +99,4 @@ pub(crate) fn failcount_base(id: &str) -> &str {
 }
 
 pub(crate) use history::active_span;
-pub(crate) use migration::by_call;
+pub(crate) use migration::in_order;

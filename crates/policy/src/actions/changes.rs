@@ -76,12 +76,9 @@ impl<'c> World<'c> {
     fn check_operations(&mut self, r: RscIx, n: NodeIx, state: usize, resource: usize) {
         let cib = self.cib;
         let history = &cib.status.nodes[state].resources[resource];
-        let mut ops: Vec<(usize, &OperationHistory)> =
-            history.operations.iter().enumerate().collect();
-        ops.sort_by(|a, b| crate::facts::by_call(a.1, b.1));
-        let list: Vec<&OperationHistory> = ops.iter().map(|(_, o)| *o).collect();
+        let list = crate::facts::in_order(&history.operations);
         let (start, stop) = crate::facts::active_span(&list);
-        for (at, (ix, op)) in ops.iter().enumerate() {
+        for (at, op) in list.into_iter().enumerate() {
             let at = i64::try_from(at).unwrap_or(0);
             if start < stop {
                 break;
@@ -105,7 +102,13 @@ impl<'c> World<'c> {
                     "monitor" | "start" | "promote" | "migrate_from"
                 )
             {
-                let forced = self.history_override.contains_key(&(state, resource, *ix));
+                let forced = history
+                    .operations
+                    .iter()
+                    .position(|o| std::ptr::eq(o, op))
+                    .is_some_and(|ix| {
+                        self.history_override.contains_key(&(state, resource, ix))
+                    });
                 if self.operation_changed(r, n, op, forced)
                     && self
                         .fail_count(n, r, crate::facts::failcount::Expiry::Honoured, None)

@@ -1,7 +1,7 @@
 //! Operation history of one node: which resources run there, in which role, and what failed.
 
 use super::failcount::Expiry;
-use super::migration::by_call;
+use super::migration::in_order;
 use super::resources::base_name;
 use crate::action::Task;
 use crate::ledger::Cause;
@@ -142,8 +142,7 @@ impl<'c> World<'c> {
                 resource: ix,
             },
         );
-        let mut ops: Vec<&OperationHistory> = history.operations.iter().collect();
-        ops.sort_by(|a, b| by_call(a, b));
+        let ops = in_order(&history.operations);
         let saved = self.rscs[r].role;
         self.rscs[r].role = Role::Unknown;
         let mut on_fail = OnFail::Ignore;

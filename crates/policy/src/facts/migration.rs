@@ -16,7 +16,7 @@ pub(super) fn newer(a: &OperationHistory, b: &OperationHistory, same_node: bool)
 }
 
 /// Order in which results came about on one node.
-pub(crate) fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
+fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
     if a.id == b.id {
         return Ordering::Equal;
     }
@@ -46,6 +46,36 @@ pub(crate) fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
             }
         }
     }
+}
+
+/// The results of one resource on one node, oldest first.
+///
+/// The order is no total one where something is pending or was never numbered, so that the way in which it is
+/// established matters: halves of the list, the latest entry first, are sorted and merged.
+pub(crate) fn in_order<'o>(ops: &'o [OperationHistory]) -> Vec<&'o OperationHistory> {
+    fn sort<'o>(list: &[&'o OperationHistory]) -> Vec<&'o OperationHistory> {
+        if list.len() < 2 {
+            return list.to_vec();
+        }
+        let (first, second) = list.split_at(list.len() / 2);
+        let (first, second) = (sort(first), sort(second));
+        let mut out = Vec::with_capacity(list.len());
+        let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());
+        while let (Some(&&x), Some(&&y)) = (a.peek(), b.peek()) {
+            if by_call(x, y) == Ordering::Greater {
+                out.push(y);
+                b.next();
+            } else {
+                out.push(x);
+                a.next();
+            }
+        }
+        out.extend(a);
+        out.extend(b);
+        out
+    }
+    let latest_first: Vec<_> = ops.iter().rev().collect();
+    sort(&latest_first)
 }
 
 /// Coordinator's uuid and transition number of a result.

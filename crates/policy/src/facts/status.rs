@@ -107,7 +107,23 @@ impl<'c> World<'c> {
             &self.set_by_id,
             &mut found,
         );
-        self.nodes[n].attrs.extend(found);
+        // Of capacities the permanent ones win.
+        let mut capacity = BTreeMap::new();
+        nvset::collect(
+            &sets,
+            SetKind::Utilization,
+            None,
+            &facts,
+            &self.set_by_id,
+            &mut capacity,
+        );
+        let node = &mut self.nodes[n];
+        node.attrs.extend(found);
+        for (name, value) in capacity {
+            node.utilization
+                .entry(name)
+                .or_insert(i64::from(crate::score::parse(&value)));
+        }
     }
 
     /// Unpacks what can be; true when something was, because others may wait for it.

@@ -3,7 +3,7 @@
 use crate::rule::{Facts, holds};
 use crate::score::{Score, parse};
 use crate::world::{Discover, LocationCon, NodeIx, Role, RscIx, World};
-use quorate_model::cib::{Location, Rule, SetKind};
+use quorate_model::cib::{RulePart, Location, Rule, SetKind};
 use std::collections::BTreeMap;
 
 impl<'c> World<'c> {
@@ -143,11 +143,17 @@ impl<'c> World<'c> {
         r: RscIx,
         groups: Option<&[String]>,
     ) -> Vec<(NodeIx, Score)> {
-        let params = self.literal_params(r);
+        let by_param = asks_for_parameters(rule);
         let meta = self.rscs[r].meta.clone();
         let mut out = Vec::new();
         let mut next = None;
         for n in 0..self.nodes.len() {
+            // A parameter may differ from node to node.
+            let params = if by_param {
+                self.literal_params(r, n)
+            } else {
+                BTreeMap::new()
+            };
             let facts = Facts {
                 now: self.now,
                 node: Some(&self.nodes[n].attrs),
@@ -176,13 +182,14 @@ impl<'c> World<'c> {
         out
     }
 
-    fn literal_params(&self, r: RscIx) -> BTreeMap<String, String> {
+    fn literal_params(&self, r: RscIx, n: NodeIx) -> BTreeMap<String, String> {
         if self.is_primitive(r) {
-            return self.params(r, None);
+            return self.params(r, Some(n));
         }
         let mut out = BTreeMap::new();
         let facts = Facts {
             now: self.now,
+            node: Some(&self.nodes[n].attrs),
             ..Facts::default()
         };
         crate::nvset::collect(
@@ -195,4 +202,13 @@ impl<'c> World<'c> {
         );
         out
     }
+}
+
+/// Whether an expression of a rule compares with a parameter of the resource.
+fn asks_for_parameters(rule: &Rule) -> bool {
+    rule.parts.iter().any(|part| match part {
+        RulePart::Rule(inner) => asks_for_parameters(inner),
+        RulePart::Expression { value_source, .. } => value_source.as_deref() == Some("param"),
+        _ => false,
+    })
 }
