@@ -106,9 +106,7 @@ impl<'c> World<'c> {
                     .operations
                     .iter()
                     .position(|o| std::ptr::eq(o, op))
-                    .is_some_and(|ix| {
-                        self.history_override.contains_key(&(state, resource, ix))
-                    });
+                    .is_some_and(|ix| self.history_override.contains_key(&(state, resource, ix)));
                 if self.operation_changed(r, n, op, forced)
                     && self
                         .fail_count(n, r, crate::facts::failcount::Expiry::Honoured, None)

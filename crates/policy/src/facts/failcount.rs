@@ -147,7 +147,7 @@ impl World<'_> {
             return None;
         }
         let who = if rsc.unique { r } else { self.uber(r) };
-        (self.rscs[who].migration_threshold - count <= 0).then_some(who)
+        (rsc.migration_threshold - count <= 0).then_some(who)
     }
 
     /// The policy that a role-independent failure sets off when several were found.

@@ -3,7 +3,7 @@
 use crate::rule::{Facts, holds};
 use crate::score::{Score, parse};
 use crate::world::{Discover, LocationCon, NodeIx, Role, RscIx, World};
-use quorate_model::cib::{RulePart, Location, Rule, SetKind};
+use quorate_model::cib::{Location, Rule, RulePart, SetKind};
 use std::collections::BTreeMap;
 
 impl<'c> World<'c> {
