@@ -179,30 +179,22 @@ impl World<'_> {
         let saved_top = self.rscs[top].allowed.clone();
         let mark = self.ledger_mark();
         let mut stays = false;
-        let mut reserved = 0;
-        while reserved < available {
+        for _ in 0..available {
             self.ban_unavailable(i, node_max);
             let chosen = self.assign(i, Some(current), IfNone::Keep);
             if chosen == Some(current) {
                 stays = true;
                 break;
             }
-            let Some(other) = chosen else { break };
             self.take_back(i);
+            for (&x, cells) in family.iter().zip(&saved) {
+                self.rscs[x].allowed.clone_from(cells);
+            }
+            self.ledger_strike(mark, &family);
+            let Some(other) = chosen else { break };
             // That place is left to an instance without a node yet.
             self.rscs[top].allowed[other].count += 1;
-            for &x in &family {
-                self.rscs[x].allowed[other].score = -INF;
-            }
-            reserved += 1;
         }
-        if !stays {
-            self.take_back(i);
-        }
-        for (&x, cells) in family.iter().zip(saved) {
-            self.rscs[x].allowed = cells;
-        }
-        self.ledger_strike(mark, &family);
         self.rscs[top].allowed = saved_top;
         if stays {
             self.rscs[top].allowed[current].count += 1;
