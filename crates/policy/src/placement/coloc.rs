@@ -313,7 +313,7 @@ impl World<'_> {
         let con = con.map(|c| &self.colocations[c]);
         let cells = self.source_cells(source, con);
         for n in 0..work.len() {
-            if !work[n].allowed {
+            if !work[n].allowed || nonnegative && work[n].score == FILTERED {
                 continue;
             }
             let best = match con.filter(|c| c.attribute.is_some()) {
@@ -337,6 +337,11 @@ impl World<'_> {
                         .unwrap_or(-INF)
                 }
             };
+            // A resource that must keep away does not draw the other to where it cannot go itself, unless it
+            // has but one place: then the other may make room.
+            if factor < 0.0 && best < 0 && !con.is_some_and(|c| self.one_place_only(c.dependent)) {
+                continue;
+            }
             let product = factor * f64::from(best);
             #[allow(clippy::cast_possible_truncation)]
             let mut delta = (if product < 0.0 {
@@ -362,6 +367,11 @@ impl World<'_> {
             }
             cell.score = sum;
         }
+    }
+
+    fn one_place_only(&self, r: RscIx) -> bool {
+        let places = self.rscs[r].allowed.iter();
+        places.filter(|c| c.allowed && c.score >= 0).count() == 1
     }
 
     /// A source's scores, with locations of the promoted role where that is what matters.
