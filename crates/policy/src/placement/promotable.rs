@@ -197,21 +197,23 @@ impl World<'_> {
         let parts = match self.rscs[con.primary].kind {
             Kind::Bundle(_) => return self.promotion_with_bundle(i, here, &con),
             Kind::Clone(_) => self.rscs[con.primary].children.clone(),
-            Kind::Group(_) => self.rscs[con.primary]
-                .children
-                .last()
-                .copied()
-                .into_iter()
-                .collect(),
+            Kind::Group(_) => {
+                // For a demand the whole group counts, for a wish any of it.
+                let members = &self.rscs[con.primary].children;
+                let member = if con.score >= INF {
+                    members.last()
+                } else {
+                    members.first()
+                };
+                member.copied().into_iter().collect()
+            }
             _ => vec![con.primary],
         };
-        let is_clone = self.is_clone(con.primary);
         let place = |world: &Self, n: NodeIx, r: RscIx| match &con.attribute {
             Some(name) => world.node_attribute(n, name, r).map(str::to_owned),
             None => Some(world.nodes[world.hosting_node(n, false)].name.clone()),
         };
         let mine = place(self, here, i);
-        let mut anywhere = false;
         let mut together = false;
         for part in parts {
             let Some(n) = self.assigned_node(part) else {
@@ -219,7 +221,6 @@ impl World<'_> {
             };
             let fits =
                 con.primary_role == Role::Unknown || self.state(part, false) == con.primary_role;
-            anywhere |= fits || !is_clone;
             together |= fits && place(self, n, part) == mine;
         }
         let rsc = &mut self.rscs[i];
@@ -230,8 +231,8 @@ impl World<'_> {
                 1
             };
             rsc.promotion_priority = add(sign * con.score, rsc.promotion_priority);
-        } else if con.score >= INF && con.dependent_role == Role::Promoted && (anywhere || is_clone)
-        {
+        } else if con.score >= INF && con.dependent_role == Role::Promoted {
+            // Where the other is not, or because it is nowhere.
             rsc.promotion_priority = -INF;
         }
     }
@@ -301,29 +302,28 @@ impl World<'_> {
         out
     }
 
+    /// What goes with the promoted role weighs where that may be.
     fn merge_promotion_colocations(&mut self, r: RscIx) {
-        let merge = |world: &mut Self, other: RscIx, c: usize, how: Merge| {
-            let factor = f64::from(world.colocations[c].score) / f64::from(INF);
-            let mut work = Some(world.rscs[r].allowed.clone());
-            world.merge_scores(other, r, &mut work, Some(c), factor, how);
-            if let Some(work) = work {
-                world.rscs[r].allowed = work;
-            }
-        };
+        self.rscs[r].detect_loop = true;
         for c in self.colocations_with(r) {
             if self.colocations[c].primary_role == Role::Promoted && self.has_influence(c, None) {
-                let other = self.colocations[c].dependent;
-                merge(
-                    self,
-                    other,
-                    c,
-                    Merge {
-                        active: true,
-                        nonnegative: true,
-                        ..Merge::default()
-                    },
-                );
+                let how = Merge {
+                    active: true,
+                    nonnegative: true,
+                    ..Merge::default()
+                };
+                self.merge_promotion_coloc(r, self.colocations[c].dependent, c, how);
             }
+        }
+        self.rscs[r].detect_loop = false;
+    }
+
+    fn merge_promotion_coloc(&mut self, r: RscIx, other: RscIx, c: usize, how: Merge) {
+        let factor = f64::from(self.colocations[c].score) / f64::from(INF);
+        let mut work = Some(self.rscs[r].allowed.clone());
+        self.merge_scores(other, r, &mut work, Some(c), factor, how);
+        if let Some(work) = work {
+            self.rscs[r].allowed = work;
         }
     }
 
