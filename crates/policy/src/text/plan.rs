@@ -82,7 +82,12 @@ impl World<'_> {
     }
 
     fn first_on(&self, r: RscIx, task: Task, n: Option<NodeIx>) -> Option<ActIx> {
-        self.actions_of(r, task, n).first().copied()
+        let on = self.actions_of(r, task, n).first().copied();
+        // What an order made up where nothing is planned has no place of its own.
+        on.or_else(|| {
+            let all = self.actions_of(r, task, None);
+            all.into_iter().find(|&a| self.actions[a].node.is_none())
+        })
     }
 
     fn summarize(&self, r: RscIx, out: &mut Vec<Line>) {
