@@ -405,7 +405,7 @@ impl<'c> World<'c> {
                 return;
             }
         }
-        if h.maskable() && h.rc != h.expected && h.op.rc != h.expected {
+        if h.maskable() && h.op.rc != h.expected {
             let who = self.banned_one(r);
             let expected = h.expected;
             self.succeeded(&h, expected, *last_failure, on_fail);
