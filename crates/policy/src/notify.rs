@@ -340,7 +340,8 @@ impl World<'_> {
                 let stays = stop.is_none_or(|s| self.actions[s].is(flag::OPTIONAL));
                 for n in self.rscs[r].running.clone() {
                     let fenced = self.nodes[n].unclean || self.nodes[n].remote_requires_reset;
-                    if notify.task == Task::Stop && fenced {
+                    if fenced && (notify.task == Task::Stop || self.nodes[n].remote_requires_reset)
+                    {
                         continue;
                     }
                     self.notify_action(r, n, (notify.pre, notify.pre_done), keys);
@@ -357,6 +358,12 @@ impl World<'_> {
                     return;
                 };
                 let start = self.find_action(r, Task::Start, None);
+                if start
+                    .is_some_and(|s| self.actions[s].flags & (flag::OPTIONAL | flag::RUNNABLE) == 0)
+                {
+                    // It has to start and cannot: nobody will be there to hear.
+                    return;
+                }
                 if notify.task != Task::Start
                     || start.is_none_or(|s| self.actions[s].is(flag::OPTIONAL))
                 {

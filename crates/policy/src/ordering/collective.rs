@@ -106,14 +106,7 @@ impl World<'_> {
             return flags;
         }
         let containers = self.instances(r);
-        let mut flags = self.instance_flags(a, &containers, node);
-        if let Some(child) = self.bundle(r).child {
-            let instances = self.rscs[child].children.clone();
-            let inner = self.instance_flags(a, &instances, node);
-            if inner & flag::OPTIONAL == 0 {
-                flags &= !flag::OPTIONAL;
-            }
-        }
+        let flags = self.instance_flags(a, &containers, node);
         flags
     }
 
