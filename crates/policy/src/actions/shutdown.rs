@@ -153,8 +153,9 @@ impl World<'_> {
 
     fn stops_vs_fence(&mut self, r: RscIx, fence: ActIx, n: NodeIx) {
         let implicit = self.rscs[r].needs_fencing || self.is_guest(n);
-        let top = self.top_of(r);
-        let bundled = self.bundled(r);
+        let top = self.uber(r);
+        // What runs inside a bundle goes with its container, and that one's stop waits.
+        let bundled = self.bundled(r) && self.is_guest(n);
         let stops = self.actions_of(r, Task::Stop, Some(n));
         let parent = if implicit && !stops.is_empty() && top != r {
             self.find_action(top, Task::Stop, None)

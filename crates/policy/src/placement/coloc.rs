@@ -189,9 +189,12 @@ impl World<'_> {
             && self.is_guest(n)
             && let Some(container) = node.remote_rsc.and_then(|c| self.rscs[c].container)
         {
-            let h = self.rscs[container]
-                .assigned
-                .or_else(|| self.rscs[container].running.first().copied());
+            // Until the resource has its place the present host counts, then the one that is decided.
+            let h = if self.rscs[r].unassigned {
+                self.rscs[container].running.first().copied()
+            } else {
+                self.rscs[container].assigned
+            };
             return h
                 .and_then(|h| self.nodes[h].attrs.get(name))
                 .map(String::as_str);
