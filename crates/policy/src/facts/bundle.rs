@@ -316,33 +316,34 @@ impl<'c> World<'c> {
 
     /// A bundle's guest nodes are for what runs inside it only.
     pub(super) fn close_bundle_nodes(&mut self) {
-        let mut own: Vec<(NodeIx, RscIx, RscIx)> = Vec::new();
+        let mut own: Vec<(NodeIx, RscIx, RscIx, RscIx)> = Vec::new();
         for r in 0..self.rscs.len() {
             let Kind::Bundle(b) = &self.rscs[r].kind else {
                 continue;
             };
             for p in &b.replicas {
                 if let (Some(n), Some(child), Some(clone)) = (p.node, p.child, b.child) {
-                    own.push((n, child, clone));
+                    own.push((n, child, clone, p.remote.unwrap_or(p.container)));
                 }
             }
         }
         let configured = &self.cib.configuration.nodes;
-        for &(n, ..) in &own {
+        for &(n, _, _, remote) in &own {
             let name = &self.nodes[n].name;
             let listed = configured.iter().any(|c| c.uname == *name || c.id == *name);
-            for rsc in &mut self.rscs {
+            for (ix, rsc) in self.rscs.iter_mut().enumerate() {
                 let cell = &mut rsc.allowed[n];
-                // Other resources know the node only if the list of nodes has it.
-                cell.allowed &= listed;
+                // Other resources know the node only if the list of nodes has it, and if they were
+                // written before it turned out to be a bundle's.
+                cell.allowed &= listed && ix < remote;
                 cell.score = -INF;
                 cell.discover = Discover::Never;
             }
         }
-        for &(_, child, _) in &own {
+        for &(_, child, ..) in &own {
             self.rscs[child].allowed = vec![Cell::NONE; self.nodes.len()];
         }
-        for &(n, child, clone) in &own {
+        for &(n, child, clone, _) in &own {
             self.rscs[child].allowed[n] = Cell {
                 score: OWN_NODE_SCORE,
                 allowed: true,
