@@ -127,6 +127,7 @@ impl World<'_> {
         };
         let instances = self.instances(r);
         if self.can_interleave(first, then) {
+            self.pairs_only(first, then, kind);
             return self
                 .update_interleaved(first, then, &instances, node, filter, kind, depth, waiting);
         }
@@ -148,6 +149,20 @@ impl World<'_> {
             }
         }
         changed
+    }
+
+    /// Where replicas pair up, an optional order after the request of a bundle that notifies (it has no
+    /// confirmation of its own) is about the pairs: the bundles as a whole do not wait.
+    fn pairs_only(&mut self, first: ActIx, then: ActIx, kind: u32) {
+        let notifying = self.actions[first]
+            .rsc
+            .is_some_and(|f| self.is_bundle(f) && self.rscs[f].notify);
+        if notifying && kind == rel::ORDERED {
+            let before = &mut self.actions[then].before;
+            for input in before.iter_mut().filter(|i| **i == (first, rel::ORDERED)) {
+                input.1 = rel::NONE;
+            }
+        }
     }
 
     fn can_interleave(&self, first: ActIx, then: ActIx) -> bool {
