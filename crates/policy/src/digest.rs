@@ -105,24 +105,42 @@ impl World<'_> {
         of(&rest) == secure
     }
 
-    /// Compares what a result was made with to what is configured.
+    /// Compares what a result was made with to what is configured; where only private parameters differ
+    /// (they may be blanked out here), nothing changed.
     pub fn digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
+        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
+        if self.restart_digest_differs(r, op, n) {
+            return Verdict::Restart;
+        }
+        let params = self.digest_params(r, &op.operation, interval_ms, n);
+        if self.only_private_changed(r, op, &params) {
+            return Verdict::Same;
+        }
+        self.full_digest_check(r, op, n)
+    }
+
+    /// Whether parameters that need a restart differ.
+    fn restart_digest_differs(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> bool {
+        let Some(restart) = op.restart_digest.as_deref() else {
+            return false;
+        };
+        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
+        let mut subset = self.digest_params(r, &op.operation, interval_ms, n);
+        subset.remove("CRM_meta_timeout");
+        if let Some(names) = op.force_restart.as_deref() {
+            let names: Vec<&str> = names.split_whitespace().collect();
+            subset.retain(|k, _| names.contains(&k.as_str()));
+        }
+        of(&subset) != restart
+    }
+
+    /// The same with every parameter, private ones too.
+    pub fn full_digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
         let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
         // A probe is judged by what is configured for starting, a rule of thumb that agents agree with.
         let params = self.digest_params(r, &op.operation, interval_ms, n);
-        if let Some(restart) = op.restart_digest.as_deref() {
-            let mut subset = params.clone();
-            subset.remove("CRM_meta_timeout");
-            if let Some(names) = op.force_restart.as_deref() {
-                let names: Vec<&str> = names.split_whitespace().collect();
-                subset.retain(|k, _| names.contains(&k.as_str()));
-            }
-            if of(&subset) != restart {
-                return Verdict::Restart;
-            }
-        }
-        if self.only_private_changed(r, op, &params) {
-            return Verdict::Same;
+        if self.restart_digest_differs(r, op, n) {
+            return Verdict::Restart;
         }
         let Some(all) = op.digest.as_deref() else {
             return Verdict::Unknown;

@@ -536,7 +536,7 @@ impl<'c> World<'c> {
             return false;
         }
         matches!(
-            self.digest_check(h.r, h.op, h.n),
+            self.full_digest_check(h.r, h.op, h.n),
             crate::digest::Verdict::Restart
                 | crate::digest::Verdict::Reload
                 | crate::digest::Verdict::Changed

@@ -241,6 +241,10 @@ impl<'c> World<'c> {
         rsc.fence_device = fence_device;
         rsc.remote_connection = remote;
         rsc.remote_reconnect_ms = reconnect;
+        if reconnect > 0 {
+            // A connection that is tried again is forgiven as often as it is tried.
+            rsc.failure_timeout_ms = reconnect;
+        }
         self.requires(r);
     }
 
