@@ -312,6 +312,23 @@ impl Host {
         self.run(["sh", "-c", script, "process", names]).ok()
     }
 
+    /// When the first process of these names inside the host was started, Unix seconds.
+    #[must_use]
+    pub fn process_started_s(&self, names: &str) -> Option<f64> {
+        /// The kernel's unit of times in /proc, a second's part.
+        const TICKS: f64 = 100.0;
+        let script = "p=$(pidof -s $1) && echo $(cut -d')' -f2 /proc/$p/stat | cut -d' ' -f21) \
+                      $(cut -d' ' -f1 /proc/uptime) $(date +%s.%N)";
+        let text = self.run(["sh", "-c", script, "process", names]).ok()?;
+        let mut words = text.split_whitespace().map(str::parse::<f64>);
+        let (started, uptime, now) = (
+            words.next()?.ok()?,
+            words.next()?.ok()?,
+            words.next()?.ok()?,
+        );
+        Some(now - (uptime - started / TICKS))
+    }
+
     /// How its BMC behaves.
     #[must_use]
     pub fn bmc_mode(&self) -> BmcMode {

@@ -98,6 +98,10 @@ impl Lab {
         };
         // From here on the drop of `lab` cleans up if anything fails; a lasting lab is removed by hand.
         let made = lab.make(options).and_then(|()| lab.boot());
+        let made = match lab.ephemeral {
+            true => made,
+            false => made.and_then(|()| lab.release()),
+        };
         if let Err(error) = made {
             if !lab.ephemeral {
                 let _ = remove(&lab.layout);
@@ -121,6 +125,12 @@ impl Lab {
             layout,
             ephemeral: false,
         })
+    }
+
+    /// Lets the lab outlast this process: it is taken down by hand.
+    pub fn keep(mut self) -> Result<(), LabError> {
+        self.ephemeral = false;
+        self.release()
     }
 
     /// Takes a lab down, whatever state it is in; nothing of it is left.
@@ -233,9 +243,9 @@ impl Lab {
         let dir = layout.dir();
         fs::create_dir_all(&dir).io("cannot create", &dir)?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).io("cannot protect", &dir)?;
-        if options.ephemeral {
-            fs::write(dir.join("owner"), owner()).io("cannot write", dir.join("owner"))?;
-        }
+        // A lab that is not complete belongs to the process that makes it; a lasting one to nobody afterwards.
+        let owned = dir.join("owner");
+        fs::write(&owned, owner()).io("cannot write", &owned)?;
         let cgroup = layout.cgroup()?;
         fs::create_dir_all(&cgroup).io("cannot create", &cgroup)?;
         let environment = format!(
@@ -254,7 +264,15 @@ impl Lab {
         for host in &self.hosts {
             self.make_host(host, options)?;
         }
-        fs::write(dir.join("hosts"), options.hosts.join("\n")).io("cannot write", dir.join("hosts"))
+        fs::write(dir.join("hosts"), options.hosts.join("\n"))
+            .io("cannot write", dir.join("hosts"))?;
+        Ok(())
+    }
+
+    /// From now on it outlasts the process that made it.
+    fn release(&self) -> Result<(), LabError> {
+        let owned = self.layout.dir().join("owner");
+        fs::remove_file(&owned).io("cannot remove", owned)
     }
 
     fn make_host(&self, host: &Host, options: &LabOptions) -> Result<(), LabError> {

@@ -19,6 +19,7 @@ pub mod demo;
 mod disk;
 mod error;
 mod host;
+mod interrupt;
 mod lab;
 mod layout;
 mod net;
@@ -28,6 +29,7 @@ pub use bmc::BmcMode;
 pub use client::{Client, Outage, Target};
 pub use error::LabError;
 pub use host::Host;
+pub use interrupt::down_on_interrupt;
 pub use lab::{HostStatus, Lab, LabOptions, state_dir};
 pub use layout::{
     BMC_PASSWORD, BMC_USER, HOSTS_MAX, LAB_ADDRESS, Link, STATE_DEFAULT, VIRTUAL_ADDRESS,

@@ -7,7 +7,7 @@ use clap::Args;
 use quorate_lab::demo::{
     self, Cluster, Fault, FaultResult, Fencing, Peer, Quorate, SERVERS, Scenario, WITNESS,
 };
-use quorate_lab::{Host, Lab, LabError, LabOptions, database};
+use quorate_lab::{Host, Lab, LabError, LabOptions, database, down_on_interrupt, state_dir};
 
 use crate::install;
 
@@ -33,8 +33,14 @@ pub struct Demo {
     #[arg(long, hide = true)]
     peer: bool,
     /// Leave the lab up afterwards, to look at it.
-    #[arg(long, hide = true)]
+    #[arg(long)]
     keep: bool,
+    /// The lab's name: two at a time need two.
+    #[arg(long, default_value = "demo")]
+    name: String,
+    /// Put this program onto the hosts instead of building it.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 impl Demo {
@@ -66,16 +72,22 @@ impl Demo {
             packages.extend(install::PEER_PACKAGES);
         }
         install::ensure(&packages)?;
-        let program = build(Profile::Dev)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => build(Profile::Dev)?,
+        };
         self.say("booting the hosts");
+        down_on_interrupt(state_dir(), self.name.clone());
         let lab = self.lab(&program).map_err(describe)?;
         let result = self.on_lab(&lab).map_err(describe);
         if self.keep {
             self.say(&format!(
-                "the lab stays up: quorate lab --name {} status",
+                "the lab stays up: `quorate lab --name {0} status` shows it, `quorate lab --name {0} down` ends it",
                 lab.name()
             ));
-            std::mem::forget(lab);
+            lab.keep().map_err(describe)?;
+        } else {
+            drop(lab);
         }
         let (results, rows) = result?;
         let title = if self.peer { "Pacemaker" } else { "Quorate" };
@@ -105,7 +117,7 @@ impl Demo {
         if !self.two_node && !self.peer {
             hosts.push(WITNESS);
         }
-        let mut options = LabOptions::new("demo", &hosts);
+        let mut options = LabOptions::new(&self.name, &hosts);
         options.install = vec![("/usr/sbin/quorate".into(), program.to_owned())];
         Lab::up(&options)
     }

@@ -27,6 +27,8 @@ pub struct Call {
     pub action: String,
     /// Seconds it took.
     pub took_s: f64,
+    /// When it ended, Unix seconds, where that is known to the millisecond.
+    pub ended_s: Option<f64>,
 }
 
 /// The last call of each kind in a status (`cibadmin --query`), of those that ended after the time given.
@@ -49,6 +51,7 @@ pub(crate) fn calls(xml: &str, since_s: f64) -> Vec<Call> {
                     resource: resource.clone(),
                     action: field("operation").unwrap_or_default(),
                     took_s: number("exec-time").unwrap_or(0.0) / 1000.0,
+                    ended_s: None,
                 });
             }
         }
@@ -148,8 +151,6 @@ impl<'a> Quorate<'a> {
             .to_vec();
         init.push(detection_ms.to_string());
         init.extend(addresses(first));
-        write_file(first, "/root/wiki.crm", configuration)?;
-        init.extend(["--configuration", "/root/wiki.crm"].map(str::to_owned));
         first.run(init)?;
         first.run(["systemctl", "enable", "--now", "quorate"])?;
         for host in lab
@@ -169,11 +170,12 @@ impl<'a> Quorate<'a> {
             host.run(join)?;
             host.run(["systemctl", "enable", "--now", "quorate"])?;
         }
+        cluster.apply(configuration)?;
         Ok(cluster)
     }
 
     /// Loads a configuration.
-    pub fn apply(&self, configuration: &str) -> Result<(), LabError> {
+    fn apply(&self, configuration: &str) -> Result<(), LabError> {
         let first = self.servers[0];
         write_file(first, "/root/wiki.crm", configuration)?;
         self.patiently(first, &["quorate", "--yes", "apply", "/root/wiki.crm"])
@@ -191,6 +193,13 @@ impl<'a> Quorate<'a> {
                 other => return other,
             }
         }
+    }
+
+    /// All that the cluster remembers.
+    fn history(&self) -> Vec<serde_json::Value> {
+        let words = ["quorate", "--json", "history", "--operations", "-n", "1000"];
+        let answer = self.ask(&words).unwrap_or_default();
+        answer["history"].as_array().cloned().unwrap_or_default()
     }
 
     /// The first answer of a live host.
@@ -218,6 +227,39 @@ impl<'a> Quorate<'a> {
         }
         Err(last)
     }
+}
+
+/// The points in time that one happening of the history stands for.
+fn milestones(happening: &serde_json::Value) -> Vec<Milestone> {
+    let at_s = happening["at_ms"].as_f64().unwrap_or(0.0) / 1000.0;
+    if happening["kind"] == "transition" {
+        let name = "decided".to_owned();
+        return vec![Milestone { name, at_s }];
+    }
+    if happening["kind"] != "incident" {
+        return Vec::new();
+    }
+    let details = happening["details"].as_array().cloned().unwrap_or_default();
+    details
+        .iter()
+        .filter_map(|detail| milestone(detail.as_str()?, at_s))
+        .collect()
+}
+
+/// The call of an agent or a fence device that a happening of the history records.
+fn recorded_call(happening: &serde_json::Value) -> Option<Call> {
+    let about = |n: usize| happening["about"][n].as_str().unwrap_or("").to_owned();
+    let action = match happening["kind"].as_str()? {
+        "operation" => about(2),
+        "fencing" => "fence".to_owned(),
+        _ => return None,
+    };
+    Some(Call {
+        resource: about(0),
+        action,
+        took_s: happening["took_ms"].as_f64()? / 1000.0,
+        ended_s: Some(happening["at_ms"].as_f64()? / 1000.0),
+    })
 }
 
 fn install_unit(host: &Host) -> Result<(), LabError> {
@@ -334,32 +376,19 @@ impl Cluster for Quorate<'_> {
     }
 
     fn milestones(&self, since_s: f64) -> Vec<Milestone> {
-        let Ok(history) = self.ask(&["quorate", "--json", "history", "-n", "60"]) else {
-            return Vec::new();
-        };
-        let happenings = history["history"].as_array().cloned().unwrap_or_default();
-        happenings
+        self.history()
             .iter()
-            .filter(|happening| happening["kind"] == "incident")
-            .flat_map(|incident| {
-                let began_s = incident["at_ms"].as_f64().unwrap_or(0.0) / 1000.0;
-                let details = incident["details"].as_array().cloned().unwrap_or_default();
-                details
-                    .iter()
-                    .filter_map(|detail| milestone(detail.as_str()?, began_s))
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(milestones)
             .filter(|milestone| milestone.at_s >= since_s)
             .collect()
     }
 
     fn calls_since(&self, since_s: f64) -> Vec<Call> {
-        let hosts = self.lab.hosts().iter().filter(|host| host.init().is_some());
-        hosts
-            .filter_map(|host| host.run(["quorate", "tool", "cibadmin", "--query"]).ok())
-            .next()
-            .map(|xml| calls(&xml, since_s))
-            .unwrap_or_default()
+        let history = self.history();
+        let calls = history.iter().filter_map(recorded_call);
+        calls
+            .filter(|call| call.ended_s.is_some_and(|at| at >= since_s))
+            .collect()
     }
 
     fn daemons(&self) -> Vec<&'static str> {

@@ -6,6 +6,7 @@ mod fault;
 mod peer;
 mod report;
 mod scenario;
+mod timeline;
 mod watch;
 
 pub use cluster::{Call, Cluster, Milestone, Quorate};

@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::database;
 use crate::demo::cluster::{Cluster, wait_settled};
 use crate::demo::fault::{Expectation, Fault};
+use crate::demo::timeline;
 use crate::demo::watch::Watch;
 use crate::error::LabError;
 use crate::host::Host;
@@ -29,7 +30,7 @@ pub struct Phases {
     pub detected_s: Option<f64>,
     /// The lost host was confirmed dead.
     pub fenced_s: Option<f64>,
-    /// The last resource was started.
+    /// The database's process was started, as seen from outside the cluster manager.
     pub started_s: Option<f64>,
     /// The client's first success.
     pub serving_s: Option<f64>,
@@ -52,8 +53,11 @@ pub struct FaultResult {
     pub active_before: String,
     /// Who serves now.
     pub active_after: String,
-    /// Seconds that the agents' own start and stop calls took after the fault, one after the other.
+    /// Seconds of the outage after the detection that agents' own calls took.
     pub agents_s: Option<f64>,
+    /// Seconds between the detection and the last start that were neither a fence device's nor an agent's: the
+    /// manager's own. Known where the manager records its calls to the millisecond.
+    pub own_s: Option<f64>,
     /// Hosts whose BMC was told to switch off or reset by the cluster.
     pub fenced: Vec<String>,
     /// What is not as it must be; empty when the fault was survived.
@@ -117,6 +121,13 @@ impl<'a> Scenario<'a> {
         self.client.acknowledged()
     }
 
+    /// The longest time without an acknowledged row since then.
+    #[must_use]
+    pub fn longest_gap_s(&self, since: Instant) -> f64 {
+        let gap = self.client.longest_outage(since);
+        gap.map_or(0.0, |gap| gap.length().as_secs_f64())
+    }
+
     /// Waits until nothing is left of the last fault.
     pub fn settle(&self) -> Result<(), LabError> {
         self.lab.heal()?;
@@ -161,6 +172,7 @@ impl<'a> Scenario<'a> {
             active_before: active.name().to_owned(),
             active_after: String::new(),
             agents_s: None,
+            own_s: None,
             fenced: self.fenced(mark),
             problems: Vec::new(),
         };
@@ -189,8 +201,10 @@ impl<'a> Scenario<'a> {
             .unwrap_or_default();
         result.lost_rows = self.client.lost_rows()?.len();
         let gap = outage.filter(|outage| outage.length() > GAP_MAX);
-        result.agents_s = self.agents_time(mark);
         result.phases = self.phases(mark, gap.map(|gap| seconds(gap.first_success)));
+        let calls = self.cluster.calls_since(mark.wall_s);
+        let share = timeline::share(&calls, mark.wall_s, &result.phases);
+        (result.agents_s, result.own_s) = (share.agents_s, share.own_s);
         self.judge(fault, mark, &mut result);
         if fault.expectation() == Expectation::Stays && active.process(DATABASE) != process {
             result
@@ -333,12 +347,12 @@ impl<'a> Scenario<'a> {
     /// The timeline: the manager's own record, and what the lab saw from outside.
     fn phases(&self, mark: Mark, serving_s: Option<f64>) -> Phases {
         let milestones = self.cluster.milestones(mark.wall_s);
-        let recorded = |name: &str, last: bool| {
-            let mut times = milestones
+        let recorded = |name: &str| {
+            milestones
                 .iter()
                 .filter(|milestone| milestone.name == name)
-                .map(|milestone| milestone.at_s - mark.wall_s);
-            if last { times.last() } else { times.next() }
+                .map(|milestone| milestone.at_s - mark.wall_s)
+                .reduce(f64::min)
         };
         let (mut asked, mut fenced) = (None, None);
         for host in self.cluster.hosts() {
@@ -355,24 +369,19 @@ impl<'a> Scenario<'a> {
                 }
             }
         }
+        let started = self.cluster.servers().into_iter().filter_map(|host| {
+            let at = host.process_started_s(DATABASE)? - mark.wall_s;
+            (at > 0.0).then_some(at)
+        });
         Phases {
-            detected_s: recorded("detected", false).or(asked),
-            fenced_s: recorded("fenced", false).or(fenced),
-            started_s: serving_s.and(recorded("started", true)).or(serving_s),
+            // Where nobody was lost, what the manager did first shows that it knew.
+            detected_s: recorded("detected")
+                .or(asked)
+                .or_else(|| serving_s.and(recorded("decided"))),
+            fenced_s: recorded("fenced").or(fenced),
+            started_s: serving_s.and(started.reduce(f64::min)),
             serving_s,
         }
-    }
-
-    /// What the agents of the database's group needed themselves, from the cluster's own records.
-    fn agents_time(&self, mark: Mark) -> Option<f64> {
-        let calls = self.cluster.calls_since(mark.wall_s);
-        let total: f64 = calls
-            .iter()
-            .filter(|call| ["start", "stop"].contains(&call.action.as_str()))
-            .filter(|call| !call.resource.starts_with("ipmilan"))
-            .map(|call| call.took_s)
-            .sum();
-        (!calls.is_empty()).then_some(total)
     }
 
     fn judge(&self, fault: Fault, mark: Mark, result: &mut FaultResult) {

@@ -16,6 +16,9 @@ pub struct Args {
     /// At most so many, the newest.
     #[arg(long, short = 'n', default_value_t = 20)]
     number: usize,
+    /// Also the last call of each kind that the agents made, with its time.
+    #[arg(long)]
+    operations: bool,
 }
 
 /// Shows it.
@@ -28,8 +31,12 @@ pub fn run(args: Args, context: &Context) -> Result {
                 || h.text.split(|c: char| !c.is_alphanumeric() && !"-_.".contains(c)).any(|w| w == about)
         })
     };
-    let mut list: Vec<_> =
-        history::all(&state).into_iter().filter(|h| h.at_ms >= from_ms && concerns(h)).collect();
+    let mut all = history::all(&state);
+    if args.operations {
+        all.extend(history::operations(&state));
+        all.sort_by_key(|h| h.at_ms);
+    }
+    let mut list: Vec<_> = all.into_iter().filter(|h| h.at_ms >= from_ms && concerns(h)).collect();
     list.drain(..list.len().saturating_sub(args.number));
     if context.json {
         println!("{}", serde_json::json!({ "history": list }));

@@ -10,7 +10,7 @@ use super::when;
 pub struct Happening {
     /// Unix milliseconds.
     pub at_ms: i64,
-    /// `change`, `incident`, `fencing`, `transition`.
+    /// `change`, `incident`, `fencing`, `transition`, `operation`.
     pub kind: &'static str,
     /// One sentence.
     pub text: String,
@@ -18,6 +18,9 @@ pub struct Happening {
     pub details: Vec<String>,
     /// Node or resource names that it concerns.
     pub about: Vec<String>,
+    /// How long it took, where one call of an agent or device stands behind it; it ended at `at_ms` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
 }
 
 /// All that the replicated state remembers.
@@ -29,6 +32,7 @@ pub fn all(state: &ClusterState) -> Vec<Happening> {
         text: format!("{} ({})", c.what, c.who),
         details: Vec::new(),
         about: Vec::new(),
+        took_ms: None,
     }));
     list.extend(state.incidents.iter().map(incident));
     list.extend(state.fencing.iter().map(fencing));
@@ -48,6 +52,7 @@ fn incident(incident: &Incident) -> Happening {
             .map(|(name, ms)| format!("{name} after {}.{:03} s", ms / 1000, ms % 1000))
             .collect(),
         about: vec![incident.node.0.clone()],
+        took_ms: None,
     }
 }
 
@@ -73,6 +78,7 @@ fn fencing(record: &FenceRecord) -> Happening {
             record.reason, record.took_ms
         )],
         about: vec![record.target.0.clone()],
+        took_ms: Some(record.took_ms),
     }
 }
 
@@ -106,7 +112,30 @@ fn transition(record: &TransitionRecord) -> Happening {
             .iter()
             .flat_map(|(key, node, _)| [key.clone(), node.clone()])
             .collect(),
+        took_ms: None,
     }
+}
+
+/// The last call of each kind that each node's agents made for each resource: when it ended, how long it took.
+pub fn operations(state: &ClusterState) -> Vec<Happening> {
+    let mut list: Vec<Happening> = Vec::new();
+    for (node, status) in &state.nodes {
+        for (resource, record) in &status.resources {
+            list.extend(record.operations.values().map(|one| Happening {
+                at_ms: one.changed_wall_ms,
+                kind: "operation",
+                text: format!(
+                    "{} of {resource} on {node} ended with {} after {} ms",
+                    one.key, one.rc, one.took_ms
+                ),
+                details: Vec::new(),
+                about: vec![resource.clone(), node.0.clone(), one.operation.clone()],
+                took_ms: Some(one.took_ms),
+            }));
+        }
+    }
+    list.sort_by_key(|h| h.at_ms);
+    list
 }
 
 /// As text.

@@ -1,18 +1,24 @@
 //! `cargo xtask bench failover`: how long the database is away, in numbers that can be compared.
 
-use std::path::Path;
+mod footprint;
+mod latency;
+mod quiet;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use quorate_lab::demo::{
     self, Cluster, Fault, FaultResult, Fencing, Peer, Quorate, SERVERS, Scenario, WITNESS,
 };
-use quorate_lab::{Host, Lab, LabError, LabOptions, database};
+use quorate_lab::{Host, Lab, LabError, LabOptions, database, down_on_interrupt, state_dir};
 use serde_json::{Value, json};
 
 use crate::demo::{Profile, build, describe};
 use crate::install;
+
+use self::footprint::{Footprint, footprint};
+use self::latency::Latency;
 
 /// Measurements; no tests.
 #[derive(Debug, Args)]
@@ -45,6 +51,21 @@ struct Failover {
     /// Two servers without a third voter, for both.
     #[arg(long)]
     two_node: bool,
+    /// Only these scenarios.
+    #[arg(long = "scenario", value_name = "NAME", value_parser = SCENARIOS)]
+    scenarios: Vec<String>,
+    /// Instead: whether a healthy node is ever taken for lost, at 300 ms and with two busy loops per core.
+    #[arg(long, conflicts_with_all = ["peer", "runs", "scenarios"])]
+    false_detection: bool,
+    /// For how long.
+    #[arg(long, default_value_t = 10.0, requires = "false_detection")]
+    minutes: f64,
+    /// The lab's name: two at a time need two.
+    #[arg(long, default_value = "bench")]
+    name: String,
+    /// Put this program onto the hosts instead of building a release.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// What is measured, in order.
@@ -70,6 +91,7 @@ struct Sample {
     detection: Option<f64>,
     fencing: Option<f64>,
     agents: Option<f64>,
+    own: Option<f64>,
 }
 
 impl Sample {
@@ -83,28 +105,41 @@ impl Sample {
                 .zip(phases.detected_s)
                 .map(|(fenced, detected)| fenced - detected),
             agents: result.agents_s,
+            own: result.own_s,
         }
     }
 
-    /// What is neither detection, nor fencing, nor an agent's own time.
+    fn line(self) -> String {
+        let show = |name: &str, part: Option<f64>| {
+            part.map(|part| format!(", {name} {part:.3}"))
+                .unwrap_or_default()
+        };
+        format!(
+            "{:.2} s{}{}{}{}",
+            self.outage,
+            show("detection", self.detection),
+            show("fencing", self.fencing),
+            show("agents", self.agents),
+            show("own", self.own),
+        )
+    }
+
+    /// What is neither detection, nor fencing, nor an agent's own time: the manager, and the client's attempts.
     fn rest(self) -> Option<f64> {
         let known = self.detection? + self.fencing.unwrap_or(0.0) + self.agents?;
         Some((self.outage - known).max(0.0))
     }
 }
 
+/// What one round gives beside its samples.
+struct Round {
+    footprint: Footprint,
+    latency: Option<Latency>,
+}
+
 /// All samples of one cluster manager, by scenario.
 #[derive(Debug, Default)]
 struct Samples([Vec<Sample>; SCENARIOS.len()]);
-
-/// What the manager itself costs on one host.
-#[derive(Debug, Clone, Copy, Default)]
-struct Footprint {
-    processes: usize,
-    resident_mib: f64,
-    proportional_mib: f64,
-    cpu_percent: f64,
-}
 
 impl Bench {
     /// Runs it.
@@ -127,7 +162,15 @@ impl Failover {
             packages.extend(install::PEER_PACKAGES);
         }
         install::ensure(&packages)?;
-        let program = build(Profile::Release)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => build(Profile::Release)?,
+        };
+        down_on_interrupt(state_dir(), self.name.clone());
+        if self.false_detection {
+            let result = quiet::measure(&self.name, &program, self.minutes).map_err(describe)?;
+            return self.tell(&result.json(), &result.text());
+        }
         let who: &[Who] = if self.peer {
             &[Who::Quorate, Who::Peer]
         } else {
@@ -135,35 +178,48 @@ impl Failover {
         };
         let mut samples = [Samples::default(), Samples::default()];
         let mut footprints = [Footprint::default(); 2];
+        let mut latency = None;
         for round in 1..=self.runs {
             for &who in who {
                 eprintln!("round {round} of {}: {}", self.runs, name(who));
-                let footprint = self
-                    .round(who, &program, &mut samples[who as usize])
-                    .map_err(describe)?;
-                footprints[who as usize] = footprint;
+                // One lab that does not come up must not cost the rounds before it.
+                match self.round(who, &program, &mut samples[who as usize]) {
+                    Ok(round) => {
+                        footprints[who as usize] = round.footprint;
+                        latency = round.latency.or(latency);
+                    }
+                    Err(error) => eprintln!("  the round is lost: {}", describe(error)),
+                }
             }
         }
         if self.json {
-            println!("{}", self.to_json(&samples, &footprints));
+            println!("{}", self.to_json(&samples, &footprints, latency));
         } else {
-            self.print(&samples, &footprints);
+            self.print(&samples, &footprints, latency);
         }
         Ok(())
     }
 
+    fn tell(&self, json: &Value, text: &str) -> Result<(), String> {
+        if self.json {
+            println!("{json}");
+        } else {
+            println!("{text}");
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self, scenario: &str) -> bool {
+        self.scenarios.is_empty() || self.scenarios.iter().any(|name| name == scenario)
+    }
+
     /// A fresh lab, a cluster, every fault once.
-    fn round(
-        &self,
-        who: Who,
-        program: &Path,
-        samples: &mut Samples,
-    ) -> Result<Footprint, LabError> {
+    fn round(&self, who: Who, program: &Path, samples: &mut Samples) -> Result<Round, LabError> {
         let mut hosts = SERVERS.to_vec();
         if !self.two_node {
             hosts.push(WITNESS);
         }
-        let mut options = LabOptions::new("bench", &hosts);
+        let mut options = LabOptions::new(&self.name, &hosts);
         options.install = vec![("/usr/sbin/quorate".into(), program.to_owned())];
         let lab = Lab::up(&options)?;
         let servers: Vec<&Host> = SERVERS
@@ -175,16 +231,59 @@ impl Failover {
         match who {
             Who::Quorate => {
                 let cluster = Quorate::form(&lab, &SERVERS, self.detection_ms, &configuration)?;
-                run_scenarios(&lab, &cluster, samples)
+                let footprint = self.run_scenarios(&lab, &cluster, samples)?;
+                let latency = latency::measure(&cluster)?;
+                Ok(Round { footprint, latency })
             }
             Who::Peer => {
                 let cluster = Peer::form(&lab, &SERVERS, self.detection_ms, &configuration)?;
-                run_scenarios(&lab, &cluster, samples)
+                let footprint = self.run_scenarios(&lab, &cluster, samples)?;
+                Ok(Round {
+                    footprint,
+                    latency: None,
+                })
             }
         }
     }
 
-    fn to_json(&self, samples: &[Samples; 2], footprints: &[Footprint; 2]) -> Value {
+    fn run_scenarios(
+        &self,
+        lab: &Lab,
+        cluster: &dyn Cluster,
+        samples: &mut Samples,
+    ) -> Result<Footprint, LabError> {
+        let scenario = Scenario::start(lab, cluster)?;
+        scenario.settle()?;
+        let footprint = footprint(cluster);
+        for (n, name) in SCENARIOS.iter().enumerate() {
+            if !self.is_wanted(name) {
+                continue;
+            }
+            let sample = match Fault::parse(name) {
+                Some(fault) => {
+                    let result = scenario.run(fault, &mut |_| ())?;
+                    for problem in &result.problems {
+                        eprintln!("  {name}: PROBLEM: {problem}");
+                    }
+                    Sample::of(&result)
+                }
+                None => Sample {
+                    outage: scenario.cold_start()?,
+                    ..Sample::default()
+                },
+            };
+            eprintln!("  {name}: {}", sample.line());
+            samples.0[n].push(sample);
+        }
+        Ok(footprint)
+    }
+
+    fn to_json(
+        &self,
+        samples: &[Samples; 2],
+        footprints: &[Footprint; 2],
+        latency: Option<Latency>,
+    ) -> Value {
         let scenarios: Vec<Value> = SCENARIOS
             .iter()
             .enumerate()
@@ -203,13 +302,25 @@ impl Failover {
         if self.peer {
             footprint["peer"] = footprints[1].json();
         }
+        if let Some(latency) = latency {
+            footprint["quorate"]["log_commit"] = latency.json();
+        }
         json!({ "scenarios": scenarios, "footprint": footprint })
     }
 
-    fn print(&self, samples: &[Samples; 2], footprints: &[Footprint; 2]) {
+    fn print(&self, samples: &[Samples; 2], footprints: &[Footprint; 2], latency: Option<Latency>) {
         println!(
-            "{:<14} {:<8} {:>7} {:>7} {:>7}   {:>9} {:>8} {:>7} {:>7}",
-            "scenario", "", "min s", "median", "max", "detection", "fencing", "agents", "rest"
+            "{:<14} {:<8} {:>7} {:>7} {:>7}   {:>9} {:>8} {:>7} {:>7} {:>7}",
+            "scenario",
+            "",
+            "min s",
+            "median",
+            "max",
+            "detection",
+            "fencing",
+            "agents",
+            "rest",
+            "own"
         );
         for (n, scenario) in SCENARIOS.iter().enumerate() {
             for who in [Who::Quorate, Who::Peer] {
@@ -238,6 +349,9 @@ impl Failover {
                 );
             }
         }
+        if let Some(latency) = latency {
+            println!("{}", latency.text());
+        }
     }
 }
 
@@ -245,85 +359,6 @@ fn name(who: Who) -> &'static str {
     match who {
         Who::Quorate => "quorate",
         Who::Peer => "peer",
-    }
-}
-
-fn run_scenarios(
-    lab: &Lab,
-    cluster: &dyn Cluster,
-    samples: &mut Samples,
-) -> Result<Footprint, LabError> {
-    let scenario = Scenario::start(lab, cluster)?;
-    scenario.settle()?;
-    let footprint = footprint(cluster);
-    for (n, name) in SCENARIOS.iter().enumerate() {
-        let sample = match Fault::parse(name) {
-            Some(fault) => {
-                let result = scenario.run(fault, &mut |_| ())?;
-                for problem in &result.problems {
-                    eprintln!("  {name}: PROBLEM: {problem}");
-                }
-                Sample::of(&result)
-            }
-            None => Sample {
-                outage: scenario.cold_start()?,
-                ..Sample::default()
-            },
-        };
-        eprintln!("  {name}: {:.2} s", sample.outage);
-        samples.0[n].push(sample);
-    }
-    Ok(footprint)
-}
-
-/// Memory and processor time of the manager's own processes on the first server, over ten seconds at rest.
-fn footprint(cluster: &dyn Cluster) -> Footprint {
-    let host = cluster.servers()[0];
-    let names = cluster.daemons().join("|");
-    // A process's own agents and shells have other names; comm is cut at 15 characters.
-    let script = "for p in /proc/[0-9]*; do n=$(basename \"$(readlink $p/exe)\" 2>/dev/null); \
-                  echo \"$n\" | grep -qxE \"$1\" || continue; \
-                  grep -q agent-supervise $p/cmdline 2>/dev/null && continue; \
-                  echo $(awk '/^Rss:/{r=$2} /^Pss:/{s=$2} END{print r, s}' $p/smaps_rollup) \
-                  $(cut -d')' -f2 $p/stat | awk '{print $12+$13}'); done";
-    let read = || -> Vec<[f64; 3]> {
-        let text = host
-            .run(["sh", "-c", script, "footprint", &names])
-            .unwrap_or_default();
-        text.lines()
-            .filter_map(|line| {
-                let mut words = line.split_whitespace().map(str::parse::<f64>);
-                Some([
-                    words.next()?.ok()?,
-                    words.next()?.ok()?,
-                    words.next()?.ok()?,
-                ])
-            })
-            .collect()
-    };
-    let ticks = |list: &[[f64; 3]]| list.iter().map(|line| line[2]).sum::<f64>();
-    let before = read();
-    let begun = Instant::now();
-    std::thread::sleep(Duration::from_secs(10));
-    let after = read();
-    // Linux counts in hundredths of a second.
-    let cpu_percent = (ticks(&after) - ticks(&before)).max(0.0) / begun.elapsed().as_secs_f64();
-    Footprint {
-        processes: after.len(),
-        resident_mib: after.iter().map(|line| line[0]).sum::<f64>() / 1024.0,
-        proportional_mib: after.iter().map(|line| line[1]).sum::<f64>() / 1024.0,
-        cpu_percent,
-    }
-}
-
-impl Footprint {
-    fn json(self) -> Value {
-        json!({
-            "processes": self.processes,
-            "resident_mib": self.resident_mib,
-            "proportional_mib": self.proportional_mib,
-            "cpu_percent": self.cpu_percent,
-        })
     }
 }
 
@@ -361,6 +396,8 @@ fn statistics(samples: &[Sample]) -> Value {
         "fencing_s": part(samples, |s| s.fencing),
         "agents_s": part(samples, |s| s.agents),
         "rest_s": part(samples, |s| s.rest()),
+        "own_s": part(samples, |s| s.own),
+        "runs": samples.len(),
     })
 }
 
@@ -370,12 +407,13 @@ fn columns(samples: &[Sample]) -> String {
     let most = numbers.iter().copied().reduce(f64::max).unwrap_or(0.0);
     let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
     format!(
-        "{least:>7.2} {:>7.2} {most:>7.2}   {:>9} {:>8} {:>7} {:>7}",
+        "{least:>7.2} {:>7.2} {most:>7.2}   {:>9} {:>8} {:>7} {:>7} {:>7}",
         median(numbers).unwrap_or(0.0),
         show(part(samples, |s| s.detection)),
         show(part(samples, |s| s.fencing)),
         show(part(samples, |s| s.agents)),
         show(part(samples, |s| s.rest())),
+        part(samples, |s| s.own).map_or_else(|| "-".to_owned(), |v| format!("{v:.3}")),
     )
 }
 
@@ -397,6 +435,7 @@ mod tests {
             detection: Some(1.0),
             fencing: Some(0.5),
             agents: Some(2.4),
+            own: None,
         };
         assert!((sample.rest().unwrap() - 0.1).abs() < 1e-9);
     }
