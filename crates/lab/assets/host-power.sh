@@ -145,7 +145,11 @@ live() {
 	remove_cables
 	ip -batch "$dir/cables.host" && ip -n "$NETNS" -batch "$dir/cables.lab" || exit 1
 	# A cable that was pulled stays pulled over a boot.
-	for port in $PORTS; do [ ! -e "$dir/pulled.$port" ] || ip -n "$NETNS" link set "$port" down; done
+	for port in $PORTS; do
+		[ ! -e "$dir/pulled.$port" ] || ip -n "$NETNS" link set "$port" down
+		# It may have been plugged in just now, when there was nothing to plug.
+		[ -e "$dir/pulled.$port" ] || ip -n "$NETNS" link set "$port" up
+	done
 	systemd-nspawn --quiet --boot --directory="$dir/root" --machine="$HOSTNAME" --hostname="$HOSTNAME" \
 		--uuid="$MACHINE_ID" --register=no --keep-unit --console=pipe --network-namespace-path=/proc/self/ns/net \
 		--resolv-conf=off --timezone=off --link-journal=no --capability=CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_RESOURCE &

@@ -262,10 +262,23 @@ impl Host {
         }
         let namespace = self.layout.namespace();
         let port = port(self.index, link);
-        run(&mut command([
+        let set = run(&mut command([
             "ip", "-n", &namespace, "link", "set", &port, state,
+        ]));
+        match set {
+            // A host that is being switched on makes its cables itself, by the marks.
+            Err(_) if !self.has_cable(link) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    fn has_cable(&self, link: Link) -> bool {
+        let namespace = self.layout.namespace();
+        let port = port(self.index, link);
+        run(&mut command([
+            "ip", "-n", &namespace, "-br", "link", "show", &port,
         ]))
-        .map(drop)
+        .is_ok()
     }
 
     /// Whether the cable of one link is plugged in (false without power, too).

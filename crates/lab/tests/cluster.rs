@@ -1,11 +1,12 @@
 //! The whole product: a database under a client's load survives its machine's power loss and its own death.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use quorate_lab::demo::{
     Cluster, Fault, Fencing, Quorate, SERVERS, Scenario, WITNESS, configuration,
 };
-use quorate_lab::{Host, Lab, LabOptions, database};
+use quorate_lab::{BmcMode, Host, Lab, LabOptions, Link, database};
 
 /// The program as the workspace's own build left it.
 fn program() -> Option<PathBuf> {
@@ -49,4 +50,37 @@ fn the_database_survives_its_machine() {
         assert_eq!(result.problems, Vec::<String>::new());
     }
     assert!(cluster.settled().is_ok());
+    a_device_that_lies_makes_no_second_owner(&lab, &scenario, &servers);
+}
+
+/// The BMC says "done" and leaves the host alone: nothing may start elsewhere until it is honest again.
+fn a_device_that_lies_makes_no_second_owner(lab: &Lab, scenario: &Scenario<'_>, servers: &[&Host]) {
+    let is_active = |host: &&&Host| host.has_shared_mounted();
+    let active = servers.iter().find(is_active).unwrap();
+    let other = servers.iter().find(|host| !is_active(host)).unwrap();
+    active.set_bmc_mode(BmcMode::Stuck).unwrap();
+    let begun = Instant::now();
+    active.cut(Link::Link1).unwrap();
+    active.cut(Link::Link2).unwrap();
+    while begun.elapsed() < Duration::from_secs(12) {
+        assert!(
+            !other.has_shared_mounted(),
+            "started beside a host that lives"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let asked = active.power_log();
+    assert!(
+        asked.iter().any(|(_, what)| what.contains("(bmc, stuck)")),
+        "it was asked: {asked:?}"
+    );
+    active.set_bmc_mode(BmcMode::Honest).unwrap();
+    // The cluster tries again by itself.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !other.has_shared_mounted() {
+        assert!(Instant::now() < deadline, "an honest device ends the wait");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    lab.heal().unwrap();
+    scenario.settle().unwrap();
 }

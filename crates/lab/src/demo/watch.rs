@@ -84,3 +84,35 @@ fn look(hosts: &[Host], seen: &Mutex<Seen>, stop: &AtomicBool) {
         std::thread::sleep(PERIOD);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{Lab, LabOptions};
+
+    #[test]
+    fn a_double_mount_is_noticed() {
+        let lab = match Lab::up(&LabOptions::new("test-double", &["n1", "n2"])) {
+            Err(error) if error.is_about_the_machine() => {
+                eprintln!("SKIPPED: a_double_mount_is_noticed: {error}");
+                return;
+            }
+            other => other.expect("the lab comes up"),
+        };
+        let hosts: Vec<&Host> = lab.hosts().iter().collect();
+        let watch = Watch::start(&hosts);
+        hosts[0].run(["mount", "/dev/shared", "/mnt"]).unwrap();
+        std::thread::sleep(PERIOD * 5);
+        assert!(watch.seen().double.is_empty());
+        // Nothing in the machine's kernel stands in the way, as nothing would between two real hosts.
+        hosts[1].run(["mount", "/dev/shared", "/mnt"]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while watch.seen().double.is_empty() {
+            assert!(Instant::now() < deadline, "two owners are seen");
+            std::thread::sleep(PERIOD);
+        }
+        let seen = watch.seen();
+        assert_eq!(seen.double[0].1, ["n1", "n2"]);
+        assert_eq!(seen.mounted.len(), 2);
+    }
+}
