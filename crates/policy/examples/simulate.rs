@@ -28,6 +28,8 @@ fn main() {
         time_text: time,
         plan_only: args.iter().any(|a| a == "--plan-only"),
         scores,
+        graph: value("--graph").is_some(),
+        ..Request::default()
     };
     let out = simulate(&cib, &request);
     if scores {

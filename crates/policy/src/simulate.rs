@@ -17,6 +17,10 @@ pub struct Request {
     pub plan_only: bool,
     /// Collect scores.
     pub scores: bool,
+    /// Write the action graph as XML.
+    pub graph: bool,
+    /// Write the action graph for Graphviz.
+    pub dot: bool,
 }
 
 /// The answer.
@@ -79,11 +83,13 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
     let world = run(cib, &request.options, request.scores);
     text.push_str("\nTransition Summary:\n");
     text.push_str(&world.summary_text());
-    let mut out = Simulation {
-        graph: world.graph_xml(),
-        dot: world.dot(),
-        ..Simulation::default()
-    };
+    let mut out = Simulation::default();
+    if request.graph {
+        out.graph = world.graph_xml();
+    }
+    if request.dot {
+        out.dot = world.dot();
+    }
     if let Some(log) = &world.score_log {
         out.scores.clone_from(log);
         out.scores.extend(world.promotion_log.iter().cloned());

@@ -49,6 +49,8 @@ pub fn run(args: Args, _context: &Context) -> Result {
         time_text: args.time.clone(),
         plan_only: args.plan_only,
         scores: args.scores,
+        graph: args.graph.is_some(),
+        dot: args.dot.is_some(),
     };
     let simulation = simulate(&cib, &request);
     if args.scores {
