@@ -3,6 +3,8 @@
 use crate::options::NoQuorum;
 use crate::world::{ActIx, NodeIx, OnFail, Role, RscIx, World};
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
 
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +137,30 @@ pub enum Needs {
     Fencing,
 }
 
+/// Meta attributes of an action; those of a kind share them until one has its own to add.
+#[derive(Debug, Clone, Default)]
+pub struct Meta(Rc<BTreeMap<String, String>>);
+
+impl From<BTreeMap<String, String>> for Meta {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        Meta(Rc::new(map))
+    }
+}
+
+impl Deref for Meta {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Meta {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
 /// An action under construction.
 #[derive(Debug, Clone)]
 pub struct Action {
@@ -151,7 +177,9 @@ pub struct Action {
     pub fail_role: Role,
     pub priority: i32,
     pub reason: Option<String>,
-    pub meta: BTreeMap<String, String>,
+    pub meta: Meta,
+    /// Result that stands for success, where it is not 0.
+    pub target_rc: Option<i32>,
     pub params: BTreeMap<String, String>,
     pub cancel: Option<(Task, i64)>,
     pub before: Vec<(ActIx, u32)>,
@@ -261,7 +289,8 @@ impl World<'_> {
             fail_role: Role::Unknown,
             priority: 0,
             reason: None,
-            meta: BTreeMap::new(),
+            meta: Meta::default(),
+            target_rc: None,
             params: BTreeMap::new(),
             cancel: None,
             before: Vec::new(),

@@ -86,8 +86,11 @@ impl World<'_> {
     pub(crate) fn meta_of_action(&self, a: ActIx) -> BTreeMap<String, String> {
         let action = &self.actions[a];
         let mut out = BTreeMap::new();
-        for (k, v) in &action.meta {
+        for (k, v) in action.meta.iter() {
             out.insert(k.replace('-', "_"), v.clone());
+        }
+        if let Some(rc) = action.target_rc {
+            out.insert("op_target_rc".to_owned(), rc.to_string());
         }
         if let Some(n) = action.node
             && !action.is(flag::PSEUDO)
@@ -251,7 +254,7 @@ fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Acti
         parameters: world.params_of_action(a).into_iter().collect(),
         timeout_ms: timeout(world, action, number("timeout")),
         interval_ms: u64::try_from(interval).unwrap_or(0),
-        expected_rc: i32::try_from(number("op_target_rc")).unwrap_or(0),
+        expected_rc: action.target_rc.unwrap_or(0),
         failure_is_harmless: action.on_fail == crate::world::OnFail::Ignore
             || matches!(
                 action.task,

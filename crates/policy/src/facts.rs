@@ -65,7 +65,7 @@ pub fn gather(cib: &Cib, now: i64) -> World<'_> {
         colocations: Vec::new(),
         ticket_cons: Vec::new(),
         orders: Vec::new(),
-        history: BTreeMap::new(),
+        history_guesses: Vec::new(),
         history_override: BTreeMap::new(),
         stop_needed: Vec::new(),
         warnings: Vec::new(),

@@ -1,6 +1,6 @@
 //! What the configuration says of an operation: its meta attributes, failure policy, requirements.
 
-use crate::action::{Needs, Task};
+use crate::action::{Meta, Needs, Task};
 use crate::nvset;
 use crate::rule::Facts;
 use crate::score::{is_true, parse_bool, parse_ms};
@@ -156,7 +156,20 @@ impl<'c> World<'c> {
         let action = &self.actions[a];
         let Some(r) = action.rsc else { return };
         let (task, interval_ms) = (action.task, action.interval_ms);
-        let meta = self.op_meta(r, task.text(), interval_ms);
+        let meta = match self.rscs[r]
+            .op_metas
+            .iter()
+            .find(|m| m.0 == task && m.1 == interval_ms)
+        {
+            Some((_, _, meta)) => meta.clone(),
+            None => {
+                let meta = Meta::from(self.op_meta(r, task.text(), interval_ms));
+                self.rscs[r]
+                    .op_metas
+                    .push((task, interval_ms, meta.clone()));
+                meta
+            }
+        };
         let needs = if !matches!(task, Task::Start | Task::Promote) {
             Needs::Nothing
         } else if self.rscs[r].needs_fencing {

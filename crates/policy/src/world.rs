@@ -308,6 +308,10 @@ pub struct Rsc {
     pub utilization: BTreeMap<String, i64>,
 
     pub actions: Vec<ActIx>,
+    /// What the configuration says of its operations, as far as it was asked (name, interval).
+    pub op_metas: Vec<(crate::action::Task, i64, crate::action::Meta)>,
+    /// Where its operation history is, by node.
+    pub history: Vec<(NodeIx, HistoryRef)>,
     /// Colocations in which it is the dependent, strongest first.
     pub this_with: Vec<ColIx>,
     /// Colocations in which it is what others go with, strongest first.
@@ -376,7 +380,7 @@ pub enum Loss {
 }
 
 /// Index of history: node and resource number in the status.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HistoryRef {
     pub node_state: usize,
     pub resource: usize,
@@ -414,7 +418,8 @@ pub struct World<'c> {
     pub colocations: Vec<Colocation>,
     pub ticket_cons: Vec<TicketCon>,
     pub orders: Vec<crate::relation::OrderCon>,
-    pub history: BTreeMap<(RscIx, NodeIx), HistoryRef>,
+    /// What the history entry of that number belonged to on the node before.
+    pub history_guesses: Vec<RscIx>,
     pub history_override: BTreeMap<(usize, usize, usize), ()>,
     pub stop_needed: Vec<RscIx>,
     pub warnings: Vec<String>,
@@ -441,6 +446,12 @@ pub struct World<'c> {
 }
 
 impl<'c> World<'c> {
+    /// Where the history of a resource on a node is.
+    pub fn history_at(&self, r: RscIx, n: NodeIx) -> Option<HistoryRef> {
+        let found = self.rscs[r].history.iter().rev().find(|(m, _)| *m == n);
+        found.map(|&(_, at)| at)
+    }
+
     /// Outermost resource, bundles not included.
     pub fn uber(&self, mut r: RscIx) -> RscIx {
         while let Some(p) = self.rscs[r].parent {

@@ -56,6 +56,8 @@ impl<'c> World<'c> {
             }
         }
         let mut out = Vec::new();
+        // Nodes mostly list resources in the same order.
+        let mut before: Vec<(&str, &[RscIx])> = Vec::new();
         for (n, node) in self.nodes.iter().enumerate() {
             let Some(state) = node.state_ix else { continue };
             if !node.maintenance && !self.node_available(n, 0, GuestCheck::Nodes) {
@@ -65,9 +67,15 @@ impl<'c> World<'c> {
                 if entry.operations.is_empty() {
                     continue;
                 }
-                for &r in by_name.get(entry.id.as_str()).into_iter().flatten() {
-                    out.push((n, state, ix, r));
+                let found: &[RscIx] = match before.get(ix) {
+                    Some(&(id, found)) if id == entry.id => found,
+                    _ => by_name.get(entry.id.as_str()).map_or(&[], Vec::as_slice),
+                };
+                if before.len() <= ix {
+                    before.resize(ix + 1, ("", &[]));
                 }
+                before[ix] = (&entry.id, found);
+                out.extend(found.iter().map(|&r| (n, state, ix, r)));
             }
         }
         out

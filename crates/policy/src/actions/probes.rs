@@ -156,16 +156,14 @@ impl World<'_> {
         self.order_vs_unfence(r, n, probe, rel::ORDERED);
         let here = self.rscs[r].running.contains(&n);
         let expected = if !here {
-            Some("7")
+            Some(7)
         } else if self.rscs[r].role == Role::Promoted {
-            Some("8")
+            Some(8)
         } else {
             None
         };
-        if let Some(e) = expected {
-            self.actions[probe]
-                .meta
-                .insert("op_target_rc".to_owned(), e.to_owned());
+        if expected.is_some() {
+            self.actions[probe].target_rc = expected;
         }
         let top = self.ordering_top(r);
         let mut flags = rel::ORDERED;

@@ -123,9 +123,7 @@ impl World<'_> {
             self.actions[mon].flags &= !flag::RUNNABLE;
         }
         if next == Role::Promoted {
-            self.actions[mon]
-                .meta
-                .insert("op_target_rc".to_owned(), "8".to_owned());
+            self.actions[mon].target_rc = Some(8);
         }
         if !self.rscs[r].managed {
             return;
@@ -176,9 +174,7 @@ impl World<'_> {
             let running = self.running_monitor(r, &key, n);
             let optional = running.is_some_and(|a| !self.actions[a].is(flag::RESCHEDULED));
             let mon = self.action(r, op.task, op.interval_ms, Some(n), optional);
-            self.actions[mon]
-                .meta
-                .insert("op_target_rc".to_owned(), "7".to_owned());
+            self.actions[mon].target_rc = Some(7);
             if self.rscs[r].managed {
                 for probe in self.actions_of(r, Task::Monitor, Some(n)) {
                     self.order(probe, mon, rel::UNRUNNABLE_BLOCKS);

@@ -122,7 +122,7 @@ impl World<'_> {
             let blocked = match op {
                 Some(op) if op.rc != super::history::expected_rc(op) => failed(op),
                 // A success does not say which failure the count is from: any that is remembered counts.
-                _ => self.history.get(&(r, n)).is_some_and(|h| {
+                _ => self.history_at(r, n).is_some_and(|h| {
                     self.cib.status.nodes[h.node_state].resources[h.resource]
                         .operations
                         .iter()

@@ -128,20 +128,24 @@ impl<'c> World<'c> {
         if history.operations.is_empty() && !lock {
             return None;
         }
-        let r = match self.find_in_config(n, history) {
+        let r = match self.find_in_config(n, ix, history) {
             Found::Rsc(r) => r,
             Found::Unknown => self.new_removed(history),
         };
         if lock {
             self.unpack_lock(r, n, history);
         }
-        self.history.insert(
-            (r, n),
-            HistoryRef {
-                node_state: state_ix,
-                resource: ix,
-            },
-        );
+        let at = HistoryRef {
+            node_state: state_ix,
+            resource: ix,
+        };
+        // Nodes come one after the other: an earlier entry of this one is near the end.
+        let known = &mut self.rscs[r].history;
+        if let Some(earlier) = known.iter_mut().rev().take(2).find(|(m, _)| *m == n) {
+            earlier.1 = at;
+        } else {
+            known.push((n, at));
+        }
         let ops = in_order(&history.operations);
         let saved = self.rscs[r].role;
         self.rscs[r].role = Role::Unknown;
@@ -183,10 +187,19 @@ impl<'c> World<'c> {
         }
     }
 
-    fn find_in_config(&mut self, n: NodeIx, history: &ResourceHistory) -> Found {
+    fn find_in_config(&mut self, n: NodeIx, ix: usize, history: &ResourceHistory) -> Found {
         let id = &history.id;
-        let base = base_name(id);
-        let exact = self.rsc_by_id.get(id).copied();
+        // Nodes mostly list resources in the same order.
+        let exact = match self.history_guesses.get(ix) {
+            Some(&r) if self.rscs[r].id == *id => Some(r),
+            _ => self.rsc_by_id.get(id).copied(),
+        };
+        if let Some(r) = exact {
+            if self.history_guesses.len() <= ix {
+                self.history_guesses.resize(ix + 1, r);
+            }
+            self.history_guesses[ix] = r;
+        }
         if let Some(r) = exact {
             if !self.is_primitive(r) {
                 // The name was a primitive's once: what is left of that is to be cleaned up.
@@ -197,6 +210,7 @@ impl<'c> World<'c> {
                 return Found::Rsc(r);
             }
         }
+        let base = base_name(id);
         let Some(&clone) = self
             .anon_by_base
             .get(base)
@@ -394,7 +408,7 @@ impl<'c> World<'c> {
             }
             if self.nodes[n].online && !self.nodes[n].unclean {
                 // The monitor has to be run again: its result is no longer believed.
-                if let Some(at) = self.history.get(&(r, n)) {
+                if let Some(at) = self.history_at(r, n) {
                     let list =
                         &self.cib.status.nodes[at.node_state].resources[at.resource].operations;
                     if let Some(ix) = list.iter().position(|o| std::ptr::eq(o, op)) {
@@ -413,16 +427,19 @@ impl<'c> World<'c> {
             self.ban_on(who, n, "masked-probe-failure");
             return;
         }
-        let meta = self.op_meta(r, &op.operation, interval_ms);
-        let policy = self.on_fail(r, &op.operation, interval_ms, &meta);
-        let role = self.fail_role(r, &op.operation, policy);
-        let banned = self.banned_one(r);
         match h.exec {
             Exec::Pending => return self.pending(&h),
             Exec::Done => {
                 let rc = h.rc;
                 return self.succeeded(&h, rc, *last_failure, on_fail);
             }
+            _ => {}
+        }
+        let meta = self.op_meta(r, &op.operation, interval_ms);
+        let policy = self.on_fail(r, &op.operation, interval_ms, &meta);
+        let role = self.fail_role(r, &op.operation, policy);
+        let banned = self.banned_one(r);
+        match h.exec {
             Exec::NotInstalled => {
                 if policy == OnFail::Ignore {
                     *on_fail = OnFail::Ban;

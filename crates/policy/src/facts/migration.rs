@@ -53,6 +53,9 @@ fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
 /// The order is no total one where something is pending or was never numbered, so that the way in which it is
 /// established matters: halves of the list, the latest entry first, are sorted and merged.
 pub(crate) fn in_order<'o>(ops: &'o [OperationHistory]) -> Vec<&'o OperationHistory> {
+    if ops.len() < 2 {
+        return ops.iter().collect();
+    }
     fn sort<'o>(list: &[&'o OperationHistory]) -> Vec<&'o OperationHistory> {
         if list.len() < 2 {
             return list.to_vec();

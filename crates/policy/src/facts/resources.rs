@@ -625,6 +625,8 @@ pub(super) fn blank(id: String, kind: Kind) -> Rsc {
         promotion_priority: 0,
         utilization: BTreeMap::new(),
         actions: Vec::new(),
+        op_metas: Vec::new(),
+        history: Vec::new(),
         this_with: Vec::new(),
         with_this: Vec::new(),
         locations: Vec::new(),

@@ -180,9 +180,7 @@ impl World<'_> {
                 match action.task {
                     Task::Stop => action.flags &= !flag::OPTIONAL,
                     Task::Start => action.flags &= !flag::RUNNABLE,
-                    _ if action.interval_ms != 0
-                        && action.meta.get("op_target_rc").map(String::as_str) != Some("7") =>
-                    {
+                    _ if action.interval_ms != 0 && action.target_rc != Some(7) => {
                         action.flags &= !flag::RUNNABLE;
                     }
                     _ => {}

@@ -173,11 +173,7 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
         Task::Reload => Task::Start.text(),
         _ => action.task_text(),
     };
-    let rc: i32 = action
-        .meta
-        .get("op_target_rc")
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0);
+    let rc: i32 = action.target_rc.unwrap_or(0);
     let call_id = history
         .operations
         .iter()
