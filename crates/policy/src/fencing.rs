@@ -91,6 +91,7 @@ impl World<'_> {
         if !optional && self.can_fence(n) {
             self.actions[a].flags &= !flag::OPTIONAL;
         }
+        self.note_devices(a, n);
         if reason.is_some() {
             self.set_reason(a, reason, false);
         }

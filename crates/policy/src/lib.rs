@@ -34,6 +34,7 @@ pub mod simulate;
 pub mod source;
 mod text;
 pub mod time;
+mod unfencing;
 mod world;
 
 use quorate_model::cib::Cib;

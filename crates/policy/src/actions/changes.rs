@@ -31,6 +31,7 @@ impl<'c> World<'c> {
                     self.set_reason(stop, Some("resource definition change"), true);
                     self.actions[stop].flags &= !flag::OPTIONAL;
                 }
+                self.device_changed(r, n, "Device definition changed");
                 self.schedule_delete(r, n, false);
             }
             if !running {
@@ -147,6 +148,9 @@ impl<'c> World<'c> {
         } else {
             self.digest_check(r, op, n)
         };
+        if !matches!(verdict, Verdict::Same | Verdict::Unknown) {
+            self.device_changed(r, n, "Device parameters changed");
+        }
         match verdict {
             Verdict::Same => false,
             Verdict::Restart => {

@@ -360,7 +360,8 @@ impl World<'_> {
         waiting: &mut Vec<ActIx>,
     ) -> Changed {
         let Some(r) = self.actions[then].rsc else {
-            return Changed::default();
+            // What nodes do makes resources do something, too: unfencing requires a stop before it.
+            return self.update_single(first, then, given, filter, kind, depth, waiting);
         };
         match self.rscs[r].kind {
             Kind::Primitive => self.update_single(first, then, given, filter, kind, depth, waiting),
