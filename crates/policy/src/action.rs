@@ -217,6 +217,9 @@ impl World<'_> {
         node: Option<NodeIx>,
         optional: bool,
     ) -> ActIx {
+        if let Some(a) = self.made_action(r, task, interval_ms, node) {
+            return self.ask_for(a, r, optional);
+        }
         let key = op_key(&self.rscs[r].id, task.text(), interval_ms);
         self.action_with_key(r, key, task, interval_ms, node, optional)
     }
@@ -230,16 +233,19 @@ impl World<'_> {
         node: Option<NodeIx>,
         optional: bool,
     ) -> ActIx {
-        let found = self.rscs[r].actions.iter().rev().copied().find(|&a| {
-            let action = &self.actions[a];
-            action.key == key
-                && (action.node == node
-                    || action.node.is_none() && node.is_some() && !action.is(flag::PSEUDO))
+        let found = self.rscs[r].index.iter().rev().find(|e| {
+            (e.node == node || e.node.is_none() && node.is_some()) && {
+                let action = &self.actions[e.a];
+                action.key == key && (e.node == node || !action.is(flag::PSEUDO))
+            }
         });
-        let a = match found {
+        let a = match found.map(|e| e.a) {
             Some(a) => {
-                // Required before it was known where: here.
-                self.actions[a].node = node;
+                if self.actions[a].node != node {
+                    // Required before it was known where: here.
+                    self.actions[a].node = node;
+                    self.reindex_action(a);
+                }
                 a
             }
             None => {
@@ -248,6 +254,11 @@ impl World<'_> {
                 a
             }
         };
+        self.ask_for(a, r, optional)
+    }
+
+    /// An action was wanted (once more): only optionally, or in earnest.
+    fn ask_for(&mut self, a: ActIx, r: RscIx, optional: bool) -> ActIx {
         let managed = self.rscs[r].managed;
         let action = &mut self.actions[a];
         if !managed && action.node.is_some() && action.interval_ms == 0 {
@@ -302,7 +313,7 @@ impl World<'_> {
             updating: false,
         });
         if let Some(r) = rsc {
-            self.rscs[r].actions.push(a);
+            self.index_action(r, a);
         }
         a
     }
@@ -363,45 +374,11 @@ impl World<'_> {
         self.action(r, Task::Demote, 0, Some(n), optional)
     }
 
-    /// First action of a resource with that task (and node, where one is given), latest made first.
-    pub fn find_action(&self, r: RscIx, task: Task, node: Option<NodeIx>) -> Option<ActIx> {
-        let mut without_node = None;
-        for &a in self.rscs[r].actions.iter().rev() {
-            let action = &self.actions[a];
-            if action.task != task {
-                continue;
-            }
-            match (node, action.node) {
-                (None, _) => return Some(a),
-                (Some(_), None) => without_node = Some(a),
-                (Some(n), Some(m)) if n == m => return Some(a),
-                _ => {}
-            }
-        }
-        without_node
-    }
-
     pub fn find_key(&self, r: RscIx, key: &str, node: Option<NodeIx>) -> Option<ActIx> {
         self.rscs[r].actions.iter().rev().copied().find(|&a| {
             let action = &self.actions[a];
             action.key == key && (node.is_none() || action.node == node)
         })
-    }
-
-    /// All actions of a resource with that task, on that node where one is given, latest made first.
-    pub fn actions_of(&self, r: RscIx, task: Task, node: Option<NodeIx>) -> Vec<ActIx> {
-        self.rscs[r]
-            .actions
-            .iter()
-            .rev()
-            .copied()
-            .filter(|&a| {
-                let action = &self.actions[a];
-                action.task == task
-                    && action.interval_ms == 0
-                    && (node.is_none() || action.node == node)
-            })
-            .collect()
     }
 
     pub fn set_reason(&mut self, a: ActIx, reason: Option<&str>, overwrite: bool) {

@@ -32,7 +32,10 @@ pub fn of(params: &BTreeMap<String, String>) -> String {
     }
     text.push_str("/>\n");
     let sum = Md5::digest(text.as_bytes());
-    sum.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    sum.iter()
+        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+        .collect()
 }
 
 /// Escapes what may not stand in an attribute.

@@ -8,6 +8,7 @@
 #![allow(missing_docs)] // Inner modules are private to the engine; what is public of them is documented.
 
 mod action;
+mod action_index;
 mod actions;
 pub mod budget;
 mod digest;

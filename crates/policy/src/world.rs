@@ -308,6 +308,8 @@ pub struct Rsc {
     pub utilization: BTreeMap<String, i64>,
 
     pub actions: Vec<ActIx>,
+    /// The same as searches see them.
+    pub index: Vec<crate::action_index::Entry>,
     /// What the configuration says of its operations, as far as it was asked (name, interval).
     pub op_metas: Vec<(crate::action::Task, i64, crate::action::Meta)>,
     /// Where its operation history is, by node.

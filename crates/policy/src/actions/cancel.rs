@@ -26,6 +26,7 @@ impl World<'_> {
         action
             .meta
             .insert("interval".to_owned(), interval_ms.to_string());
+        self.reindex_action(a);
         a
     }
 

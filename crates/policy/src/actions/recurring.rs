@@ -70,10 +70,11 @@ impl World<'_> {
     }
 
     fn running_monitor(&self, r: RscIx, key: &str, n: NodeIx) -> Option<ActIx> {
-        self.rscs[r].actions.iter().rev().copied().find(|&a| {
-            let action = &self.actions[a];
-            action.key == key && action.node == Some(n) && action.task != Task::Cancel
-        })
+        let found =
+            self.rscs[r].index.iter().rev().find(|e| {
+                e.node == Some(n) && e.task != Task::Cancel && self.actions[e.a].key == key
+            });
+        found.map(|e| e.a)
     }
 
     fn recurring_for_active(&mut self, r: RscIx, start: ActIx, n: NodeIx, op: &Recurring) {

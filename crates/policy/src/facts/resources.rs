@@ -625,6 +625,7 @@ pub(super) fn blank(id: String, kind: Kind) -> Rsc {
         promotion_priority: 0,
         utilization: BTreeMap::new(),
         actions: Vec::new(),
+        index: Vec::new(),
         op_metas: Vec::new(),
         history: Vec::new(),
         this_with: Vec::new(),

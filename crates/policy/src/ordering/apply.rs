@@ -29,23 +29,21 @@ impl World<'_> {
         interval_ms: i64,
         key: Option<&str>,
     ) -> Vec<ActIx> {
-        self.rscs[r]
-            .actions
-            .iter()
-            .rev()
-            .copied()
-            .filter(|&a| {
-                let action = &self.actions[a];
-                match key {
-                    Some(k) => action.key == k,
-                    None => {
-                        action.task == task
-                            && action.interval_ms == interval_ms
-                            && (task != Task::Notify && task != Task::Notified
-                                || !action.key.contains("_notify_"))
-                    }
-                }
-            })
+        let index = self.rscs[r].index.iter().rev();
+        let Some(key) = key else {
+            let told = matches!(task, Task::Notify | Task::Notified);
+            return index
+                .filter(|e| {
+                    e.task == task
+                        && e.interval_ms == interval_ms
+                        && !(told && self.actions[e.a].key.contains("_notify_"))
+                })
+                .map(|e| e.a)
+                .collect();
+        };
+        index
+            .map(|e| e.a)
+            .filter(|&a| self.actions[a].key == key)
             .collect()
     }
 
