@@ -238,6 +238,17 @@ pub enum Request {
         #[n(0)]
         node: NodeName,
     },
+    /// Without quorum, and for good: the operator vouches that all these are off and stay off; this node goes on
+    /// alone under a new lineage (design rule R7).
+    #[n(20)]
+    Recover {
+        /// Every other voter.
+        #[n(0)]
+        lost: Vec<NodeName>,
+        /// Who vouches.
+        #[n(1)]
+        who: Who,
+    },
 }
 
 /// A switch.

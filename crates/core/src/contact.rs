@@ -80,9 +80,15 @@ impl Contacts {
         }
     }
 
-    /// Probes that are due, one for each link.
-    pub fn probes(&mut self, now: Millis, interval_ms: u64, rng: &mut Rng) -> Vec<Due> {
-        if now < self.next_probe {
+    /// Probes that are due within `slack_ms`, one for each link; the next ones are due an interval later.
+    pub fn probes(
+        &mut self,
+        now: Millis,
+        interval_ms: u64,
+        slack_ms: u64,
+        rng: &mut Rng,
+    ) -> Vec<Due> {
+        if now.plus(slack_ms) < self.next_probe {
             return Vec::new();
         }
         self.next_probe = now.plus(interval_ms);
@@ -224,14 +230,21 @@ impl Contacts {
         }
     }
 
-    /// When the next peer would be lost.
+    /// When the next peer would be lost, or a link to one down.
     #[must_use]
     pub fn next_loss(&self, detection_ms: u64) -> Option<Millis> {
-        self.peers
+        let peers = self
+            .peers
             .values()
             .filter(|contact| !contact.is_lost)
-            .map(|contact| contact.last_answer.plus(detection_ms))
-            .min()
+            .map(|contact| contact.last_answer);
+        let links = self
+            .peers
+            .values()
+            .flat_map(|contact| &contact.links)
+            .filter(|link| link.is_up)
+            .filter_map(|link| link.last_answer);
+        peers.chain(links).min().map(|last| last.plus(detection_ms))
     }
 
     /// This process did not run for so long: its silence is no peer's.

@@ -139,6 +139,11 @@ pub struct Peer {
     pub name: NodeName,
     /// `host:port` for each link.
     pub addresses: Vec<String>,
+    /// SHA-256 (hex) of the certificate that it was admitted with; empty where the log does not have it.
+    pub fingerprint: String,
+    /// Unix milliseconds of its admission: another certificate must have been made later (a renewed one is), or it
+    /// is that of a machine that had the name before. 0: not known.
+    pub admitted_wall_ms: i64,
 }
 
 /// A run that the journal in tmpfs still knows after the daemon was restarted.

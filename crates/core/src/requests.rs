@@ -52,8 +52,8 @@ pub enum Wanted {
     Shutdown(u64),
     /// Read power states.
     FenceCheck(u64, NodeName),
-    /// Without quorum: force, with this peer confirmed off.
-    Force(u64, NodeName),
+    /// Without quorum: force, with these voters confirmed off by whom.
+    Force(u64, Vec<NodeName>, String),
 }
 
 impl Requests {
@@ -128,9 +128,20 @@ impl Requests {
             out.answers.push((id, Response::Value(value)));
             return Wanted::Nothing;
         }
+        if let Request::Recover { lost, who } = request {
+            if has_leader {
+                let answer = refused(
+                    "the cluster has a leader and a quorum: nothing is to be recovered",
+                    "take a node that is gone for good out with: quorate remove NODE",
+                );
+                out.answers.push((id, answer));
+                return Wanted::Nothing;
+            }
+            return Wanted::Force(id, lost, who);
+        }
         if !has_leader {
-            if let Request::ConfirmFenced { node, .. } = request {
-                return Wanted::Force(id, node);
+            if let Request::ConfirmFenced { node, who } = request {
+                return Wanted::Force(id, vec![node], who);
             }
             let answer = refused(
                 "no leader is known: this node has no quorum at the moment",
@@ -320,7 +331,11 @@ impl Requests {
                 fence(id, world, &node, action, &who, out)?;
                 return Ok(None);
             }
-            Request::State | Request::Watch | Request::Shutdown | Request::FenceCheck { .. } => {
+            Request::State
+            | Request::Watch
+            | Request::Shutdown
+            | Request::FenceCheck { .. }
+            | Request::Recover { .. } => {
                 let answer = refused(
                     "this request is for a local client only",
                     "ask the node itself",

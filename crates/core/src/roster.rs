@@ -258,6 +258,8 @@ impl Roster {
             .map(|departing| Peer {
                 name: departing.name.clone(),
                 addresses: departing.addresses.clone(),
+                fingerprint: String::new(),
+                admitted_wall_ms: 0,
             })
             .collect()
     }
@@ -272,6 +274,8 @@ impl Roster {
             .map(|record| Peer {
                 name: record.name.clone(),
                 addresses: record.addresses.clone(),
+                fingerprint: String::new(),
+                admitted_wall_ms: 0,
             })
             .collect();
         peers.sort_by(|a, b| a.name.cmp(&b.name));

@@ -84,6 +84,8 @@ impl Founder {
         Peer {
             name: self.name.clone(),
             addresses: self.addresses.clone(),
+            fingerprint: self.fingerprint.clone(),
+            admitted_wall_ms: 0,
         }
     }
 }

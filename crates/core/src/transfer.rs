@@ -80,6 +80,12 @@ impl Transfers {
             .unwrap_or_default()
     }
 
+    /// Whether a transfer from this node is under way.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
     /// The receiver has so much.
     pub fn received(&mut self, now: Millis, from: u64, progress: &ChunkReceived) -> Progress {
         let Some(outgoing) = self.outgoing.get_mut(&from) else {

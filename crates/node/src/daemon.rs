@@ -11,7 +11,7 @@ use quorate_core::ids::{NodeName, RunId};
 use quorate_core::node::Node;
 use quorate_core::start::{Identity as Member, Inventory, Start, Timing};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_rustls::server::TlsStream;
 
 use crate::alert::Alerts;
@@ -25,6 +25,7 @@ use crate::link::{Hub, HubOptions, LinkEvents};
 use crate::local::{self, Clients};
 use crate::renewal::{self, CertificateNotice};
 use crate::storage::{self, StorageError};
+use crate::watchdog::Watchdog;
 use crate::world::Shell;
 use crate::{clock, priority};
 
@@ -102,8 +103,8 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
     priority::lock_memory();
 
     let (events, inbox) = channel();
-    let links = runtime("links", true)?;
-    let work = runtime("work", false)?;
+    let links = link_runtime()?;
+    let work = work_runtime()?;
     let clients = Arc::new(Clients::new(events.clone()));
     let waiting = Arc::new(AtomicUsize::new(0));
     let agents = work.block_on(async { open_agents(options) })?;
@@ -162,7 +163,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
     report_exits(&work, &agents, events.clone());
     let mut shell = Shell {
         hub,
-        links: links.handle().clone(),
+        links: links.clone(),
         work: work.handle().clone(),
         batches,
         agents,
@@ -171,12 +172,15 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         memory,
         alerts: Alerts::new(config.alert.clone()),
         notice,
+        watchdog: Watchdog::arm(config.watchdog.as_deref()),
     };
     let ending = run_core(start, inbox, waiting, &config, &mut shell)?;
+    if ending.is_clean {
+        std::mem::take(&mut shell.watchdog).disarm();
+    }
     // Committed batches are whole; the queue's end lets the thread finish what it has.
     drop(shell);
     let _ = storage_thread.join();
-    links.shutdown_background();
     work.shutdown_background();
     Ok(ending)
 }
@@ -240,17 +244,32 @@ fn member(paths: &Paths) -> Result<Member, DaemonError> {
     minicbor::decode(&bytes).map_err(|_| damaged())
 }
 
-fn runtime(name: &str, urgent: bool) -> Result<Runtime, DaemonError> {
-    let mut builder = Builder::new_multi_thread();
-    builder
+/// All links on one thread of their own, which goes before others: what they do is short. It ends with the process.
+fn link_runtime() -> Result<Handle, DaemonError> {
+    let runtime = Builder::new_current_thread()
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()
+        .map_err(DaemonError::system("a thread"))?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("links".to_owned())
+        .spawn(move || {
+            priority::raise();
+            runtime.block_on(std::future::pending::<()>());
+        })
+        .map_err(DaemonError::system("a thread"))?;
+    Ok(handle)
+}
+
+fn work_runtime() -> Result<Runtime, DaemonError> {
+    Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
-        .thread_name(name)
-        .enable_all();
-    if urgent {
-        builder.on_thread_start(priority::raise);
-    }
-    builder.build().map_err(DaemonError::system("a thread"))
+        .thread_name("work")
+        .enable_all()
+        .build()
+        .map_err(DaemonError::system("a thread"))
 }
 
 /// Processes that starts left behind: when one exits, its resource's monitor is due.

@@ -44,6 +44,9 @@ impl Inbox for Receiver<Event> {
 pub trait World {
     /// Carries out one effect at once, without waiting.
     fn carry_out(&mut self, effect: Effect) -> Option<Ending>;
+
+    /// Nothing more is to be done for now: what was gathered goes out.
+    fn flush(&mut self) {}
 }
 
 /// Watches for stalls of this host: nobody else can tell them from a slow network.
@@ -86,6 +89,7 @@ pub fn run(
         return ending;
     }
     loop {
+        world.flush();
         let due = node.deadline();
         let now = clock::mono();
         let wait_ms = due.since(now).min(SLEEP_MS_MAX);

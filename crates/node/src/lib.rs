@@ -19,4 +19,5 @@ pub mod pki;
 pub mod priority;
 pub mod renewal;
 pub mod storage;
+pub mod watchdog;
 mod world;

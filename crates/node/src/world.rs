@@ -15,6 +15,7 @@ use crate::driver::{Ending, World};
 use crate::link::Hub;
 use crate::local::Clients;
 use crate::renewal::CertificateNotice;
+use crate::watchdog::Watchdog;
 
 /// The outside of the core.
 pub(crate) struct Shell {
@@ -28,12 +29,13 @@ pub(crate) struct Shell {
     pub(crate) memory: Memory,
     pub(crate) alerts: Alerts,
     pub(crate) notice: CertificateNotice,
+    pub(crate) watchdog: Watchdog,
 }
 
 impl World for Shell {
     fn carry_out(&mut self, effect: Effect) -> Option<Ending> {
         match effect {
-            Effect::Send { to, link, bytes } => self.hub.send(&to, link, bytes),
+            Effect::Send { to, link, bytes } => self.hub.queue(&to, link, bytes),
             Effect::Persist(batch) => {
                 if self.batches.send(batch).is_err() {
                     return Some(Ending {
@@ -82,7 +84,7 @@ impl World for Shell {
                 let _inside = self.work.enter();
                 self.alerts.raise(&variables);
             }
-            // No watchdog is armed (`Timing::watchdog_ms` is none), so the core counts on none.
+            // The core counts on no watchdog (`Timing::watchdog_ms` is none): see `watchdog.rs`.
             Effect::WatchdogUntil(_) => {}
             Effect::Halt { reason, clean } => {
                 return Some(Ending {
@@ -92,5 +94,10 @@ impl World for Shell {
             }
         }
         None
+    }
+
+    fn flush(&mut self) {
+        self.hub.flush();
+        self.watchdog.kick();
     }
 }

@@ -88,6 +88,8 @@ impl TestNode {
         Peer {
             name: self.name.clone(),
             addresses: vec![address(0), address(1)],
+            fingerprint: String::new(),
+            admitted_wall_ms: 0,
         }
     }
 
@@ -192,6 +194,27 @@ async fn a_node_that_is_no_member_is_refused() {
     b.hub.set_peers(&[b.peer()]);
     b.says("`a` is no member of the cluster").await;
     a.says("refuses this node: `a` is no member").await;
+}
+
+/// The certificate of a machine that was removed is valid for years; the name's next owner was admitted later.
+#[tokio::test]
+async fn the_certificate_of_an_earlier_membership_is_refused() {
+    let authority = authority();
+    let mut a = TestNode::start(&authority, "a", NODE_DAYS).await;
+    let mut b = TestNode::start(&authority, "b", NODE_DAYS).await;
+    let admitted = |node: &TestNode, after_ms| Peer {
+        fingerprint: "00".repeat(32),
+        admitted_wall_ms: quorate_node::clock::wall_ms() + after_ms,
+        ..node.peer()
+    };
+    a.hub.set_peers(&[a.peer(), admitted(&b, 5_000)]);
+    b.hub.set_peers(&[a.peer(), b.peer()]);
+    let why = a.says("older than the membership").await;
+    assert!(why.contains("leave --wipe"), "{why}");
+    // A renewed certificate is another one as well, and younger.
+    a.hub.set_peers(&[a.peer(), admitted(&b, -5_000)]);
+    a.says("is up").await;
+    b.says("is up").await;
 }
 
 #[tokio::test]

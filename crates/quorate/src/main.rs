@@ -45,6 +45,10 @@ fn main() -> ExitCode {
     }
     // `quorate tool crm_mon -1` is the same as `crm_mon -1`, for hosts where the names are not installed.
     if arguments.get(1).is_some_and(|a| a == "tool") {
+        if arguments.get(2).is_some_and(|a| a == "--list") {
+            tools::list().for_each(|name| println!("{name}"));
+            return ExitCode::SUCCESS;
+        }
         if let Some(tool) = arguments.get(2).and_then(|name| tools::by_name(name)) {
             return tool(&arguments[3..]);
         }

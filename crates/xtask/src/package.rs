@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const STAGE: &str = "target/package";
-/// Names that `quorate-compat` puts into /usr/sbin.
-const NAMES: &[&str] = &["crm", "crm_mon"];
+const BINARY: &str = "target/release/quorate";
 
 /// Builds both.
 pub fn package() -> ExitCode {
@@ -33,7 +32,8 @@ fn build() -> Result<Vec<PathBuf>, String> {
     let version = env!("CARGO_PKG_VERSION");
     let failed = |e: io::Error| format!("cannot lay out the package: {e}");
     main_package(version, &architecture).map_err(failed)?;
-    compat_package(version).map_err(failed)?;
+    let names = output(Command::new(BINARY).args(["tool", "--list"]))?;
+    compat_package(version, &names).map_err(failed)?;
     let mut files = Vec::new();
     for (name, architecture) in [
         ("quorate", architecture.as_str()),
@@ -51,12 +51,7 @@ fn build() -> Result<Vec<PathBuf>, String> {
 
 fn main_package(version: &str, architecture: &str) -> io::Result<()> {
     let root = Path::new(STAGE).join("quorate");
-    put(
-        &root,
-        "usr/sbin/quorate",
-        &fs::read("target/release/quorate")?,
-        0o755,
-    )?;
+    put(&root, "usr/sbin/quorate", &fs::read(BINARY)?, 0o755)?;
     put(
         &root,
         "lib/systemd/system/quorate.service",
@@ -69,14 +64,30 @@ fn main_package(version: &str, architecture: &str) -> io::Result<()> {
         &fs::read("packaging/systemd/session-.scope.d/quorate.conf")?,
         0o644,
     )?;
-    for file in ["README.md", "CHANGELOG.md"] {
+    for file in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/operations.md",
+        "docs/configuration.md",
+        "docs/security.md",
+        "docs/glossary.md",
+        "docs/invariants.md",
+    ] {
+        let name = file.rsplit('/').next().unwrap_or(file);
         put(
             &root,
-            &format!("usr/share/doc/quorate/{file}"),
+            &format!("usr/share/doc/quorate/{name}"),
             &fs::read(file)?,
             0o644,
         )?;
     }
+    let licences = [fs::read("LICENSE-MIT")?, fs::read("LICENSE-APACHE")?];
+    put(
+        &root,
+        "usr/share/doc/quorate/copyright",
+        &licences.join(&b"\n\n"[..]),
+        0o644,
+    )?;
     for script in ["postinst", "prerm", "postrm"] {
         put(
             &root,
@@ -96,18 +107,20 @@ fn main_package(version: &str, architecture: &str) -> io::Result<()> {
     put(&root, "DEBIAN/control", control.as_bytes(), 0o644)
 }
 
-fn compat_package(version: &str) -> io::Result<()> {
+/// All of Pacemaker's names: agents that set PATH anew call them by it, too.
+fn compat_package(version: &str, names: &str) -> io::Result<()> {
     let root = Path::new(STAGE).join("quorate-compat");
     fs::create_dir_all(root.join("usr/sbin"))?;
-    for name in NAMES {
+    for name in names.lines() {
         symlink("quorate", root.join("usr/sbin").join(name))?;
     }
     let control = format!(
         "Package: quorate-compat\nVersion: {version}\nArchitecture: all\nMaintainer: The Quorate project\n\
          Section: admin\nPriority: optional\nDepends: quorate (>= {version})\n\
-         Conflicts: pacemaker-cli-utils, crmsh\n\
-         Description: crm and crm_mon by Quorate\n \
-         The names that operators of Pacemaker know, answered by Quorate.\n"
+         Conflicts: pacemaker, pacemaker-cli-utils, crmsh\n\
+         Description: crm, crm_mon, crm_attribute and their like by Quorate\n \
+         The names that operators of Pacemaker know, answered by Quorate; also for agents that\n \
+         set PATH anew and would not find them in the daemon's own directory.\n"
     );
     put(&root, "DEBIAN/control", control.as_bytes(), 0o644)
 }

@@ -182,3 +182,30 @@ fn exit(passed: bool) -> ExitCode {
         ExitCode::FAILURE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Every test that `docs/bad-days.md` names is there, in the file that it names.
+    #[test]
+    fn the_page_of_bad_days_names_real_tests() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = fs::read_to_string(root.join("docs/bad-days.md")).unwrap();
+        let mut named = 0;
+        for line in page.lines().filter(|line| line.starts_with("| ")) {
+            let shown = line.trim_end_matches([' ', '|']).rsplit(" | ").next();
+            let mut source = String::new();
+            for word in shown.unwrap_or_default().split('`').skip(1).step_by(2) {
+                if word.ends_with(".rs") {
+                    source = fs::read_to_string(root.join(word)).unwrap();
+                } else {
+                    assert!(source.contains(&format!("fn {word}(")), "{word}: {line}");
+                    named += 1;
+                }
+            }
+        }
+        assert!(named > 25, "only {named} tests are named");
+    }
+}

@@ -34,8 +34,9 @@ use saved::SnapshotRecord;
 pub const ELECTION_TICKS: usize = 28;
 /// Ticks of jitter on top, at most.
 pub const JITTER_TICKS: usize = 8;
-/// Ticks between heartbeats.
-pub const HEARTBEAT_TICKS: usize = 4;
+/// Ticks between heartbeats: as long as between two probes, with which they travel. An election needs three of them
+/// to be lost.
+pub const HEARTBEAT_TICKS: usize = 8;
 /// Bytes of entries in one message, unless a single one is longer.
 const MESSAGE_ENTRIES_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that may be proposed and not yet committed.
@@ -284,6 +285,29 @@ impl Consensus {
         if was_following && node.raft.election_elapsed < before {
             self.jitter = usize::try_from(self.rng.below(JITTER_TICKS as u64 + 1)).unwrap_or(0);
         }
+    }
+
+    /// So many ticks will do nothing but count, as long as nothing else happens.
+    #[must_use]
+    pub fn quiet_ticks(&self) -> u64 {
+        let Some(node) = &self.node else {
+            return u64::MAX;
+        };
+        let raft = &node.raft;
+        let left = if raft.state == StateRole::Leader {
+            let heartbeat = raft
+                .heartbeat_timeout()
+                .saturating_sub(raft.heartbeat_elapsed());
+            heartbeat.min(
+                raft.election_timeout()
+                    .saturating_sub(raft.election_elapsed),
+            )
+        } else if raft.promotable() {
+            (ELECTION_TICKS + self.jitter).saturating_sub(raft.election_elapsed)
+        } else {
+            return u64::MAX;
+        };
+        u64::try_from(left).unwrap_or(u64::MAX).saturating_sub(1)
     }
 
     /// A node that is the only voter need not wait for anybody (R6).

@@ -59,6 +59,7 @@ impl Engine {
             settings: start.settings,
             now,
             next_tick: now,
+            due: now,
             rng,
             consensus,
             roster: crate::roster::Roster::default(),
@@ -101,6 +102,7 @@ impl Engine {
         engine.start_batch = Some(batch);
         engine.announce_peers();
         engine.go_on();
+        engine.due = engine.deadline();
         let outputs = std::mem::take(&mut engine.outputs);
         Ok((engine, outputs))
     }

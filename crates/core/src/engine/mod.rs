@@ -51,6 +51,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 4 << 20;
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// The longest frame on the wire.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Ticks of the consensus that are counted without waking for each, at most.
+const QUIET_TICKS_MAX: u64 = 40;
 
 /// One node's engine.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct Engine {
     settings: Settings,
     now: Millis,
     next_tick: Millis,
+    /// The deadline that the last step gave: waking later than that is a stall of this process.
+    due: Millis,
     rng: Rng,
 
     consensus: Consensus,
@@ -136,6 +140,7 @@ impl Engine {
     /// Something happened.
     pub fn step(&mut self, now: Millis, input: EngineInput) -> Vec<EngineOutput> {
         self.advance_clock(now);
+        self.catch_up();
         match input {
             EngineInput::Tick => {}
             EngineInput::Frame { from, link, bytes } => self.receive(&from, link, &bytes),
@@ -165,19 +170,21 @@ impl Engine {
             EngineInput::Force { lineage, off } => self.force(lineage, &off),
         }
         self.go_on();
+        self.due = self.deadline();
         std::mem::take(&mut self.outputs)
     }
 
     /// When the next `Tick` is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Millis {
-        let mut deadline = self.next_tick;
+        let mut deadline = self.next_tick.plus(self.quiet_ticks() * self.tick_ms());
         if self.start_batch.is_none() {
             deadline = deadline.min(self.contacts.next_probe());
         }
         let dispatch = self.dispatch_from().filter(|_| self.is_dispatch_awaited());
         let loss = self.contacts.next_loss(self.settings.detection_ms);
-        for other in [dispatch, loss, self.pair.deadline()].into_iter().flatten() {
+        let others = [dispatch, loss, self.pair.deadline(), self.lease_until()];
+        for other in others.into_iter().flatten() {
             if other > self.now {
                 deadline = deadline.min(other);
             }
@@ -258,16 +265,42 @@ impl Engine {
 
     fn advance_clock(&mut self, now: Millis) {
         let now = now.max(self.now);
-        let late = now.since(self.now.max(self.next_tick));
+        let late = now.since(self.now.max(self.due));
+        let interval = self.probe_interval_ms();
         // A process that did not run knows nothing of its peers' silence meanwhile.
-        if late > self.probe_interval_ms() {
-            self.contacts.forgive(now.since(self.now), now);
+        if late > interval / 4 {
+            self.contacts.forgive(late, now);
+        }
+        if late > interval {
             self.log(
                 LogLevel::Warn,
                 format!("This daemon did not run for {late} ms."),
             );
         }
         self.now = now;
+    }
+
+    /// Ticks that passed without anything to do are made up for before an input is taken in: it may begin their
+    /// count anew. Those of a stall are not: it would look like a lost leader.
+    fn catch_up(&mut self) {
+        let end = self.now.min(self.due);
+        while self.next_tick < end && self.quiet_ticks() > 0 {
+            if self.start_batch.is_none() && !self.is_removed {
+                self.consensus.tick();
+            }
+            self.next_tick = self.next_tick.plus(self.tick_ms());
+        }
+    }
+
+    /// So many ticks from now on have no effect but to be counted: nobody need wake for them.
+    fn quiet_ticks(&self) -> u64 {
+        if !self.proposals.is_empty() || self.transfers.is_sending() {
+            return 0;
+        }
+        if self.start_batch.is_some() || self.is_removed {
+            return QUIET_TICKS_MAX;
+        }
+        self.consensus.quiet_ticks().min(QUIET_TICKS_MAX)
     }
 
     /// Everything that follows from an input or from time.
@@ -324,7 +357,13 @@ impl Engine {
             return;
         }
         let interval = self.probe_interval_ms();
-        for due in self.contacts.probes(self.now, interval, &mut self.rng) {
+        // Who is awake anyway, since a peer's probe or a heartbeat is due, sends its own along: the nodes fall into
+        // step, and each wakes a few times an interval instead of once for every frame.
+        let slack = interval / 4;
+        for due in self
+            .contacts
+            .probes(self.now, interval, slack, &mut self.rng)
+        {
             let body = Body::Probe(crate::wire::Probe { nonce: due.nonce });
             self.send(&due.peer, Some(due.link), body);
         }

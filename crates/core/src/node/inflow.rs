@@ -4,7 +4,7 @@ use crate::apply::{self, Change};
 use crate::controller::Controller;
 use crate::engine::{ContactState, EngineInput, EngineOutput, Restored};
 use crate::entry::Entry;
-use crate::event::{Effect, LogLevel};
+use crate::event::{Effect, LogLevel, Peer};
 use crate::fencing::{FenceRequest, Waiter};
 use crate::ids::{Boot, LogIndex, NodeName, Tag, Term};
 use crate::message::Message;
@@ -17,6 +17,9 @@ impl Node {
     /// Takes in one output of the engine.
     pub(super) fn inflow(&mut self, output: EngineOutput, out: &mut Outbox) {
         match output {
+            EngineOutput::Effect(Effect::Peers(peers)) => {
+                out.effect(Effect::Peers(self.with_certificates(peers)));
+            }
             EngineOutput::Effect(effect) => out.effect(effect),
             EngineOutput::Restore { index, state } => self.restore(index, state, out),
             EngineOutput::Committed {
@@ -97,6 +100,17 @@ impl Node {
                 self.dropped(tag, &reason, maybe_committed, out);
             }
         }
+    }
+
+    /// What the log knows of the peers' certificates.
+    fn with_certificates(&self, mut peers: Vec<Peer>) -> Vec<Peer> {
+        for peer in &mut peers {
+            if let Some(member) = self.state.members.get(&peer.name) {
+                peer.fingerprint.clone_from(&member.fingerprint);
+                peer.admitted_wall_ms = member.joined_wall_ms;
+            }
+        }
+        peers
     }
 
     fn restore(&mut self, index: LogIndex, restored: Restored, out: &mut Outbox) {

@@ -1,6 +1,6 @@
 //! Requests: what the node answers by itself, its own view, watchers, alerts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::{LocalView, PeerView, Request, Response};
 use crate::apply::rc_and_status;
@@ -47,7 +47,10 @@ impl Node {
             }
             Wanted::Shutdown(id) => self.begin_drain(Some(id), out),
             Wanted::FenceCheck(id, node) => self.check_power(id, &node, out),
-            Wanted::Force(id, node) => self.force(id, &node, out),
+            Wanted::Force(id, lost, who) => {
+                let answer = self.force(&lost, &who).unwrap_or_else(|refusal| refusal);
+                out.answers.push((id, answer));
+            }
         }
     }
 
@@ -209,64 +212,97 @@ impl Node {
         true
     }
 
-    /// Without quorum: the operator vouches that the peer is off, this node goes on alone (design rule R7).
-    fn force(&mut self, request: u64, node: &NodeName, out: &mut Outbox) {
-        let peer = crate::facts::member_named(&self.state, &node.0).cloned();
-        let answer = match peer {
-            Some(peer)
-                if self
-                    .contacts
-                    .get(&peer)
-                    .is_some_and(|contact| contact.is_up) =>
-            {
-                refused(
-                    &format!("{peer} answers: it is not off"),
-                    "power it off first",
-                )
-            }
-            // Another voter may live on the other side of a cut, and lead there.
-            Some(peer) if self.has_third_voter(&peer) => refused(
-                "more than two nodes vote, and there is no quorum: one that is not confirmed off may be alive",
-                "start or reconnect a majority of the voters",
-            ),
-            Some(peer) => {
-                let old = self.state.lineage.0;
-                let mixed = old
-                    ^ self.now.wall_ms.unsigned_abs().rotate_left(17)
-                    ^ self.incarnation.session.0;
-                let lineage = Lineage(mixed.max(1));
-                self.engine_step(EngineInput::Force {
-                    lineage,
-                    off: vec![peer.clone()],
-                });
-                self.unlogged.push(crate::state::FenceRecord {
-                    boot: self.state.boot(&peer),
-                    target: peer.clone(),
-                    action: "off".to_owned(),
-                    devices: vec!["the word of an operator".to_owned()],
-                    by: self.name.clone(),
-                    reason: "an operator confirmed that it is off".to_owned(),
-                    outcome: FenceOutcome::Confirmed(crate::state::Evidence::Operator),
-                    wall_ms: self.now.wall_ms,
-                    took_ms: 0,
-                });
-                Response::Done {
-                    text: format!("{peer} counts as off; this node goes on alone"),
-                    index: LogIndex(0),
-                }
-            }
-            None => refused(
-                &format!("{node} is no member"),
-                "see the members: quorate status",
-            ),
+    /// Without quorum: the operator vouches that these are off, this node goes on alone (design rule R7).
+    fn force(&mut self, named: &[NodeName], who: &str) -> Result<Response, Response> {
+        let mut lost = BTreeSet::new();
+        for name in named {
+            let Some(member) = crate::facts::member_named(&self.state, &name.0) else {
+                return Err(refused(
+                    &format!("{name} is no member"),
+                    "see the members: quorate status",
+                ));
+            };
+            lost.insert(member.clone());
+        }
+        self.may_force(&lost)?;
+        let old = self.state.lineage.0;
+        let mixed =
+            old ^ self.now.wall_ms.unsigned_abs().rotate_left(17) ^ self.incarnation.session.0;
+        self.engine_step(EngineInput::Force {
+            lineage: Lineage(mixed.max(1)),
+            off: lost.iter().cloned().collect(),
+        });
+        for node in &lost {
+            self.unlogged.push(crate::state::FenceRecord {
+                boot: self.state.boot(node),
+                target: node.clone(),
+                action: "off".to_owned(),
+                devices: vec![format!("the word of {who}")],
+                by: self.name.clone(),
+                reason: "an operator confirmed that it is off".to_owned(),
+                outcome: FenceOutcome::Confirmed(crate::state::Evidence::Operator),
+                wall_ms: self.now.wall_ms,
+                took_ms: 0,
+            });
+        }
+        let names: Vec<&str> = lost.iter().map(|name| name.0.as_str()).collect();
+        let (names, verb) = match names.as_slice() {
+            [one] => ((*one).to_owned(), "counts"),
+            many => (many.join(", "), "count"),
         };
-        out.answers.push((request, answer));
+        Ok(Response::Done {
+            text: format!("{names} {verb} as off; this node goes on alone"),
+            index: self.state.applied,
+        })
     }
 
-    fn has_third_voter(&self, peer: &NodeName) -> bool {
-        self.state.members.iter().any(|(name, member)| {
-            member.role == crate::state::MemberRole::Voter && name != peer && *name != self.name
-        })
+    /// Whether nobody else can be alive if these are off.
+    fn may_force(&self, lost: &BTreeSet<NodeName>) -> Result<(), Response> {
+        let answering = self
+            .state
+            .members
+            .keys()
+            .find(|name| self.contacts.get(*name).is_some_and(|c| c.is_up));
+        if let Some(name) = answering {
+            let help = if lost.contains(name) {
+                "power it off first".to_owned()
+            } else {
+                format!(
+                    "start as many voters as make a majority; if that cannot be, stop the daemon of {name} as well \
+                     (`systemctl stop quorate` there), name it, and let it join again afterwards"
+                )
+            };
+            return Err(refused(&format!("{name} answers: it is not off"), &help));
+        }
+        // Another voter may live on the other side of a cut, and lead there.
+        let unnamed: Vec<&str> = self
+            .state
+            .members
+            .iter()
+            .filter(|(name, member)| {
+                member.role == crate::state::MemberRole::Voter
+                    && **name != self.name
+                    && !lost.contains(*name)
+            })
+            .map(|(name, _)| name.0.as_str())
+            .collect();
+        if !unnamed.is_empty() {
+            return Err(refused(
+                &format!(
+                    "{} may be alive: there is no quorum, and it is not confirmed off",
+                    unnamed.join(", ")
+                ),
+                "start or reconnect a majority of the voters; if that is impossible for ever: quorate recover --lost \
+                 NODE for each of them",
+            ));
+        }
+        if lost.is_empty() || lost.contains(&self.name) {
+            return Err(refused(
+                "name the other voters, all of them, and not this node",
+                "see the members: quorate status",
+            ));
+        }
+        Ok(())
     }
 
     /// A change of the members is in: whoever asked is told.

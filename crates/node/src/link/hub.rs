@@ -110,7 +110,7 @@ impl PeerLink {
 
 #[derive(Debug)]
 struct PeerEntry {
-    addresses: Vec<String>,
+    peer: Peer,
     links: Vec<Arc<PeerLink>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -166,11 +166,7 @@ impl Hub {
     /// Connects to these peers and to no others from now on.
     pub fn set_peers(self: &Arc<Self>, peers: &[Peer]) {
         let mut known = self.lock_peers();
-        known.retain(|name, entry| {
-            peers
-                .iter()
-                .any(|p| p.name == *name && p.addresses == entry.addresses)
-        });
+        known.retain(|name, entry| peers.iter().any(|p| p.name == *name && *p == entry.peer));
         for peer in peers.iter().filter(|p| p.name != self.options.name) {
             if known.contains_key(&peer.name) {
                 continue;
@@ -201,7 +197,7 @@ impl Hub {
                 Vec::new()
             };
             let entry = PeerEntry {
-                addresses: peer.addresses.clone(),
+                peer: peer.clone(),
                 links,
                 tasks,
             };
@@ -209,8 +205,23 @@ impl Hub {
         }
     }
 
-    /// Sends a message; it may be lost. Over a named link it overtakes what is long; without one the best is taken.
+    /// Sends a message at once.
     pub fn send(&self, to: &NodeName, link: Option<Link>, bytes: Vec<u8>) {
+        self.queue(to, link, bytes);
+        self.flush();
+    }
+
+    /// Sends what was queued.
+    pub fn flush(&self) {
+        let peers = self.lock_peers();
+        for link in peers.values().flat_map(|entry| &entry.links) {
+            link.outbox.flush();
+        }
+    }
+
+    /// Puts a message into the queue of a link; it may be lost. Over a named link it overtakes what is long; without
+    /// one the best is taken.
+    pub fn queue(&self, to: &NodeName, link: Option<Link>, bytes: Vec<u8>) {
         let peers = self.lock_peers();
         let Some(entry) = peers.get(to) else { return };
         let (target, lane) = match link {
@@ -287,12 +298,27 @@ impl Hub {
 
     /// Whether that certificate may speak for the peer: not while another one does.
     pub(super) fn admit(&self, peer: &PeerLink, facts: &Facts) -> Result<(), String> {
-        // A link of the peer that lives under another certificate means two machines with one name.
-        let rivals = self
+        let entry = self
             .lock_peers()
             .get(&peer.name)
-            .map(|e| e.links.clone())
-            .unwrap_or_default();
+            .map(|e| (e.peer.clone(), e.links.clone()));
+        let Some((known, rivals)) = entry else {
+            return Err(format!(
+                "`{}` is no member of the cluster any more",
+                peer.name
+            ));
+        };
+        let is_admitted = known.fingerprint.is_empty()
+            || known.fingerprint == data_encoding::HEXLOWER.encode(&facts.fingerprint);
+        // A renewed certificate is younger than the admission. By the second: that is what certificates say.
+        if !is_admitted && facts.made_s < known.admitted_wall_ms.div_euclid(1000) {
+            return Err(format!(
+                "its certificate is older than the membership of `{}`: that machine had the name before and was \
+                 removed; wipe it (`quorate leave --wipe`) and let it join with a token",
+                peer.name
+            ));
+        }
+        // A link of the peer that lives under another certificate means two machines with one name.
         for rival in rivals {
             let is_alive = rival.is_connected.load(Ordering::Relaxed)
                 && rival.silent_ms().is_some_and(|ms| ms < ALIVE_MS);

@@ -19,6 +19,8 @@ struct Queues {
     bulk_bytes: usize,
     /// The message being cut into chunks, and how far.
     begun: Option<(Vec<u8>, usize)>,
+    /// The writer has not been told of the newest.
+    is_fresh: bool,
     dropped: u64,
 }
 
@@ -34,7 +36,7 @@ impl Outbox {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in; too long ones are dropped, as are the oldest when it is full.
+    /// Puts a message in, for the next `flush`; too long ones are dropped, as are the oldest when it is full.
     pub fn push(&self, lane: Lane, message: Vec<u8>) {
         let mut queues = self.lock();
         if message.len() > MESSAGE_BYTES_MAX {
@@ -61,8 +63,14 @@ impl Outbox {
                 }
             }
         }
-        drop(queues);
-        self.filled.notify_one();
+        queues.is_fresh = true;
+    }
+
+    /// Wakes the writer if something was put in since the last time: several messages of one moment go out together.
+    pub fn flush(&self) {
+        if std::mem::take(&mut self.lock().is_fresh) {
+            self.filled.notify_one();
+        }
     }
 
     /// Forgets everything: a new connection begins with fresh messages.

@@ -16,7 +16,7 @@ pub const NODE_DAYS: i64 = 730;
 /// Days that the authority is valid.
 pub const AUTHORITY_DAYS: i64 = 7300;
 /// Certificates are valid from this long before they were made, so that clocks may differ.
-const BACKDATED_DAYS: i64 = 2;
+pub(crate) const BACKDATED_DAYS: i64 = 2;
 
 /// Something about certificates went wrong.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::authority::PkiError;
+use super::authority::{BACKDATED_DAYS, PkiError};
 
 /// Days before its end from which on a certificate is warned of (and renewed where the authority's key is).
 pub const WARN_DAYS: i64 = 60;
@@ -14,6 +14,8 @@ pub const WARN_DAYS: i64 = 60;
 pub struct Facts {
     /// The node's name (subject).
     pub name: String,
+    /// Unix seconds at which it was made.
+    pub made_s: i64,
     /// Unix seconds until which it is valid.
     pub not_after_s: i64,
     /// SHA-256 of the whole.
@@ -62,6 +64,7 @@ impl Facts {
         };
         Ok(Self {
             name,
+            made_s: parsed.validity().not_before.timestamp() + BACKDATED_DAYS * 86_400,
             not_after_s: parsed.validity().not_after.timestamp(),
             fingerprint: super::sha256(der),
         })

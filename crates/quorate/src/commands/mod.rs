@@ -66,6 +66,8 @@ verbs! {
     Leave => leave;
     /// Take another node out of the cluster.
     Remove => remove;
+    /// Go on after most nodes are lost for good.
+    Recover => recover;
     /// Show what is blocked, nodes, resources, failures.
     Status => status;
     /// Show why a resource is where it is, or why it is not.

@@ -21,6 +21,8 @@ pub struct Picture {
     pub leader: Option<String>,
     /// A quorum answers.
     pub has_quorum: bool,
+    /// Number of the last log entry that is applied here.
+    pub applied: u64,
     /// What cannot go on by itself, with the way out. First of all.
     pub blocked: Vec<Blocked>,
     /// The nodes.
@@ -161,6 +163,7 @@ impl Picture {
             seen_from: local.name.clone(),
             leader: local.leader.as_ref().map(|n| n.0.clone()),
             has_quorum: local.has_quorum,
+            applied: state.applied.0,
             blocked: blocked(state, local),
             resources: resource_lines(state, &nodes),
             failures: failures(state),
