@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use quorate_agents::Runner;
 use quorate_core::admin::Response;
 use quorate_core::event::{Effect, Event, LogLevel};
+use quorate_core::ids::NodeName;
 use quorate_core::store::Batch;
 use tokio::runtime::Handle;
 
@@ -16,6 +17,18 @@ use crate::link::Hub;
 use crate::local::Clients;
 use crate::renewal::CertificateNotice;
 use crate::watchdog::Watchdog;
+
+/// For the status: who turns this node away.
+fn refused(by: Vec<(NodeName, String)>) -> impl Iterator<Item = (String, String)> {
+    by.into_iter().map(|(peer, why)| {
+        (
+            format!("{peer} refuses this node: {why}"),
+            "if it was removed or replaced: `quorate leave --wipe` here, `quorate token create` there, then \
+             `quorate join TOKEN`"
+                .to_owned(),
+        )
+    })
+}
 
 /// The outside of the core.
 pub(crate) struct Shell {
@@ -71,6 +84,7 @@ impl World for Shell {
             } => {
                 if let Response::State { local, .. } = &mut response {
                     local.waits.extend(self.notice.get());
+                    local.waits.extend(refused(self.hub.refusals()));
                 }
                 self.clients.reply(client, response);
             }

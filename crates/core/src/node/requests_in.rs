@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admin::{LocalView, PeerView, Request, Response};
 use crate::apply::rc_and_status;
 use crate::devices;
+#[cfg(not(test))]
+use crate::engine::Engine;
 use crate::engine::{Blocked, EngineInput};
 use crate::entry::Entry;
 use crate::event::{AgentResult, Effect, Outcome};
@@ -17,6 +19,8 @@ use crate::start::{Founder, Identity};
 use crate::state::FenceOutcome;
 
 use super::Node;
+#[cfg(test)]
+use super::tests::fake::Engine;
 
 /// Watchers see changes at most so often.
 const SHOW_MS: u64 = 100;
@@ -329,7 +333,11 @@ impl Node {
         };
         Identity {
             cluster: self.state.cluster.clone(),
-            lineage: self.state.lineage,
+            // A forced recovery begins a new one without the log's knowledge.
+            lineage: self
+                .engine
+                .as_ref()
+                .map_or(self.state.lineage, Engine::lineage),
             raft_id: self.state.members[name].raft_id,
             genesis: None,
             contacts: self.state.members.iter().map(founder).collect(),

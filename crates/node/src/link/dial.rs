@@ -1,4 +1,5 @@
-//! Dialing: of two nodes the one whose name sorts first dials, again and again, with growing pauses.
+//! Dialing: of two nodes the one whose name sorts first dials, again and again, with growing pauses. The other one does
+//! when it was not called for long: one that was removed meanwhile would never learn why it stands alone.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,15 +16,35 @@ use super::hub::{Hub, PeerLink};
 use super::{connection, tls};
 use crate::pki::certificate::Facts;
 
+/// How a refusal begins.
+pub(super) const REFUSES: &str = "it refuses this node: ";
 const PAUSE_MS_MIN: u64 = 50;
 const PAUSE_MS_MAX: u64 = 500;
 /// A connection or handshake that takes longer is given up.
 pub(super) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 
+/// Who is to be called dials after so long without a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// This node.
+    Own,
+    /// The peer; this node only when that does not happen.
+    Peers,
+}
+
 /// Keeps one (peer, link) connected for ever.
-pub(super) async fn keep(hub: Arc<Hub>, peer: Arc<PeerLink>, address: String) {
+pub(super) async fn keep(hub: Arc<Hub>, peer: Arc<PeerLink>, address: String, turn: Turn) {
     let mut pause_ms = PAUSE_MS_MIN;
     loop {
+        if turn == Turn::Peers {
+            tokio::time::sleep(PATIENCE).await;
+            if peer.is_connected() {
+                continue;
+            }
+        }
         let attempt = tokio::time::timeout(HANDSHAKE_LIMIT, dial(&hub, &peer, &address)).await;
         match attempt {
             Ok(Ok(stream)) => {
@@ -89,7 +110,7 @@ async fn dial(hub: &Hub, peer: &PeerLink, address: &str) -> Result<TlsStream<Tcp
             "it speaks version {version} of the link protocol, this node version {}: upgrade the older one",
             hello::VERSION
         )),
-        Hello::Refused { reason } => Err(format!("it refuses this node: {reason}")),
+        Hello::Refused { reason } => Err(format!("{REFUSES}{reason}")),
     }
 }
 

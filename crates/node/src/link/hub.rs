@@ -96,6 +96,10 @@ impl PeerLink {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+
     pub(super) fn heard(&self) {
         self.heard_ms.store(clock::mono().0, Ordering::Relaxed);
     }
@@ -185,17 +189,19 @@ impl Hub {
                     })
                 })
                 .collect();
-            let tasks = if self.options.name < peer.name {
-                links
-                    .iter()
-                    .zip(&peer.addresses)
-                    .map(|(link, address)| {
-                        tokio::spawn(dial::keep(self.clone(), link.clone(), address.clone()))
-                    })
-                    .collect()
+            let turn = if self.options.name < peer.name {
+                dial::Turn::Own
             } else {
-                Vec::new()
+                dial::Turn::Peers
             };
+            let tasks = links
+                .iter()
+                .zip(&peer.addresses)
+                .map(|(link, address)| {
+                    let (hub, link) = (self.clone(), link.clone());
+                    tokio::spawn(dial::keep(hub, link, address.clone(), turn))
+                })
+                .collect();
             let entry = PeerEntry {
                 peer: peer.clone(),
                 links,
@@ -247,6 +253,23 @@ impl Hub {
                 is_connected: l.is_connected.load(Ordering::Relaxed),
                 silent_ms: l.silent_ms(),
                 dropped: l.outbox.dropped(),
+            })
+            .collect()
+    }
+
+    /// Peers that turn this node away, and why.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(NodeName, String)> {
+        let peers = self.lock_peers();
+        peers
+            .iter()
+            .filter_map(|(name, entry)| {
+                let why = entry.links.iter().find_map(|link| {
+                    let state = link.lock();
+                    let (trouble, _) = state.trouble.as_ref()?;
+                    trouble.strip_prefix(dial::REFUSES).map(str::to_owned)
+                })?;
+                Some((name.clone(), why))
             })
             .collect()
     }

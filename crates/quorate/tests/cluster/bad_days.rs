@@ -172,7 +172,7 @@ fn a_truncated_store_is_refused_in_words() {
         assert!(!node.end().success());
         let log = node.log();
         assert!(
-            log.contains("wipe") && log.contains("join again"),
+            log.contains("is damaged") && log.contains("wipe") && log.contains("join it"),
             "{name}: {log}"
         );
     }

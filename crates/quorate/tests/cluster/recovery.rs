@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::daemons::{alone, join_by, one_resource, state_of, three, where_is};
 
 #[test]
@@ -25,7 +27,10 @@ fn one_of_three_goes_on_after_two_are_lost_for_good() {
         node.kill();
     }
     let [first, second] = [nodes[0].name.clone(), nodes[1].name.clone()];
-    survivor.until("no quorum", |s| s["has_quorum"] == false);
+    survivor.until("no quorum, and nobody", |s| {
+        let is_silent = |n: &Value| n["name"] == *survivor.name || n["is_online"] == false;
+        s["has_quorum"] == false && s["nodes"].as_array().unwrap().iter().all(is_silent)
+    });
     let vouch = "--yes-they-are-off-for-good";
     let refused = survivor.bad(&["recover", "--lost", &first, vouch]);
     assert!(

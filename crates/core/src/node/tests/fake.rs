@@ -1,7 +1,7 @@
 //! An engine that keeps what it is given: the harness is the log.
 
 use crate::engine::{EngineInput, EngineOutput, EngineStart};
-use crate::ids::Millis;
+use crate::ids::{Lineage, Millis};
 use crate::store::StoreError;
 
 /// Stands in for the engine.
@@ -10,14 +10,16 @@ pub struct Engine {
     pub inputs: Vec<EngineInput>,
     pub has_lease: bool,
     now: Millis,
+    lineage: Lineage,
 }
 
 impl Engine {
-    pub fn start(_: EngineStart, now: Millis) -> Result<(Self, Vec<EngineOutput>), StoreError> {
+    pub fn start(start: EngineStart, now: Millis) -> Result<(Self, Vec<EngineOutput>), StoreError> {
         let engine = Self {
             inputs: Vec::new(),
             has_lease: true,
             now,
+            lineage: start.identity.lineage,
         };
         Ok((engine, Vec::new()))
     }
@@ -28,6 +30,10 @@ impl Engine {
             self.inputs.push(input);
         }
         Vec::new()
+    }
+
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     pub fn deadline(&self) -> Millis {
