@@ -146,7 +146,7 @@ impl World<'_> {
         }
     }
 
-    fn can_migrate(&self, r: RscIx, current: Option<NodeIx>) -> bool {
+    pub(super) fn can_migrate(&self, r: RscIx, current: Option<NodeIx>) -> bool {
         let rsc = &self.rscs[r];
         let (Some(c), Some(a)) = (current, rsc.assigned) else {
             return false;

@@ -116,6 +116,11 @@ impl World<'_> {
                 }
                 // A container that fails or goes elsewhere starts empty: nothing to find in it.
                 if self.rscs[guest].failed || self.leaves_its_node(guest) {
+                    let (host, _, _) = self.active_node(guest);
+                    if self.rscs[guest].failed || !self.can_migrate(guest, host) {
+                        let top = self.ordering_top(r);
+                        self.order_tasks((guest, Task::Stop), (top, Task::Start), rel::ORDERED);
+                    }
                     return false;
                 }
             }
