@@ -94,6 +94,8 @@ pub struct Node {
     /// Weight of the node itself: minus infinity when it is down or leaving, else its health.
     pub weight: Score,
     pub remote_rsc: Option<RscIx>,
+    /// Known from the history of a connection that is no longer configured.
+    pub forgotten: bool,
     pub remote_requires_reset: bool,
     pub remote_was_fenced: bool,
     pub remote_maintenance: bool,

@@ -14,6 +14,7 @@ impl<'c> World<'c> {
             let history = &cib.status.nodes[state].resources[resource];
             if self.rscs[r].removed {
                 if !self.is_anon_clone(self.uber(r)) {
+                    self.forget_failures(r, n);
                     self.schedule_delete(r, n, false);
                 }
                 continue;
@@ -39,6 +40,20 @@ impl<'c> World<'c> {
             }
             self.check_operations(r, n, state, resource);
         }
+    }
+
+    /// What is no longer configured leaves no failures behind for a namesake to find.
+    fn forget_failures(&mut self, r: RscIx, n: NodeIx) {
+        let expiry = crate::facts::failcount::Expiry::Honoured;
+        if self.fail_count(n, r, expiry, None).count == 0 {
+            return;
+        }
+        let clear = self.clear_failcount(r, n);
+        self.order_sides(
+            Side::Action(clear, Some(r)),
+            Side::Rsc(r, Task::Stop, 0),
+            rel::ORDERED,
+        );
     }
 
     /// Entries of the history on nodes that can act, each with the primitives that go by its name: an entry

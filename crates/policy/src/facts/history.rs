@@ -328,16 +328,7 @@ impl<'c> World<'c> {
         if history.container.is_some() {
             self.rscs[r].removed_filler = true;
         }
-        let bundles = self
-            .cib
-            .configuration
-            .resources
-            .iter()
-            .any(|r| matches!(r, quorate_model::cib::Resource::Bundle(_)));
-        if bundles {
-            // It may be a part of a bundle, which must not be mistaken for something forgotten.
-            self.rscs[r].managed = false;
-        } else if self.opts.stop_removed {
+        if self.opts.stop_removed {
             self.ban_everywhere(r, "__orphan_do_not_run__");
         } else {
             self.rscs[r].managed = false;

@@ -68,6 +68,7 @@ pub(super) fn new_node(id: &str, name: &str, kind: NodeKind) -> Node {
         probes_allowed: true,
         weight: 0,
         remote_rsc: None,
+        forgotten: false,
         remote_requires_reset: false,
         remote_was_fenced: false,
         remote_maintenance: false,
@@ -247,7 +248,11 @@ impl World<'_> {
             }
         }
         for name in names {
+            let before = self.nodes.len();
             self.add_remote_node(&name);
+            if let Some(node) = self.nodes.get_mut(before) {
+                node.forgotten = true;
+            }
         }
     }
 

@@ -73,6 +73,13 @@ impl<'c> World<'c> {
             self.link_remote(ix);
         }
         self.close_bundle_nodes();
+        // Nothing that is configured may go where only forgotten connections lead.
+        let nodes = &self.nodes;
+        for rsc in &mut self.rscs {
+            for (cell, node) in rsc.allowed.iter_mut().zip(nodes) {
+                cell.allowed &= !node.forgotten;
+            }
+        }
         let rscs = &self.rscs;
         self.top
             .sort_by_key(|&r| std::cmp::Reverse(rscs[r].priority));
@@ -316,7 +323,8 @@ impl<'c> World<'c> {
             // Init scripts cannot tell instances apart.
             meta.insert("globally-unique".to_owned(), "false".to_owned());
         }
-        let known = self.nodes.len() - self.later_bundle_nodes();
+        let forgotten = self.nodes.iter().filter(|n| n.forgotten).count();
+        let known = self.nodes.len() - self.later_bundle_nodes() - forgotten;
         let nodes = i32::try_from(known.max(1)).unwrap_or(i32::MAX);
         let number = |names: &[&str], default: i32| {
             names
