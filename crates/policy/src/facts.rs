@@ -20,6 +20,15 @@ use std::collections::BTreeMap;
 
 /// Reads everything that the decision rests on.
 pub fn gather(cib: &Cib, now: i64) -> World<'_> {
+    gather_noting(cib, now, None)
+}
+
+/// The same with a ledger that notes who changes which score.
+pub(crate) fn gather_noting(
+    cib: &Cib,
+    now: i64,
+    ledger: Option<Box<crate::ledger::Ledger>>,
+) -> World<'_> {
     let index = nvset::index(cib);
     let facts = Facts {
         now,
@@ -75,7 +84,7 @@ pub fn gather(cib: &Cib, now: i64) -> World<'_> {
         blocked_count: 0,
         disabled_count: 0,
         score_log: None,
-        ledger: None,
+        ledger,
         promotion_log: Vec::new(),
         have_unfencing: false,
         have_fence_device: false,

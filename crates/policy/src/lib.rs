@@ -11,9 +11,13 @@ mod action;
 mod action_index;
 mod actions;
 pub mod budget;
+pub mod converge;
 mod digest;
 mod emit;
+pub mod event;
+pub mod explain;
 mod facts;
+pub mod faults;
 mod fencing;
 mod graph;
 mod graph_xml;
@@ -23,6 +27,7 @@ mod nvset;
 mod opconfig;
 mod options;
 mod ordering;
+pub mod outage;
 mod pattern;
 mod placement;
 pub mod plan;
@@ -66,6 +71,18 @@ pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> worl
     if log_scores {
         world.score_log = Some(Vec::new());
     }
+    through_stages(&mut world);
+    world
+}
+
+/// The whole pipeline with the ledger open.
+pub(crate) fn run_noting<'c>(cib: &'c Cib, options: &Options) -> world::World<'c> {
+    let mut world = facts::gather_noting(cib, options.now, Some(Box::default()));
+    through_stages(&mut world);
+    world
+}
+
+fn through_stages(world: &mut world::World<'_>) {
     world.apply_health();
     world.unpack_constraints();
     world.apply_node_criteria();
@@ -80,5 +97,4 @@ pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> worl
     world.build_graph();
     #[cfg(debug_assertions)]
     world.check_graph();
-    world
 }

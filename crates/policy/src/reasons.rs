@@ -11,4 +11,4 @@ mod place;
 
 pub(crate) use action::{Wants, why};
 pub(crate) use blocked::blocked;
-pub(crate) use place::placement;
+pub(crate) use place::{placement, unmanaged, unmanaged_by};

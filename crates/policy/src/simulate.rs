@@ -1,6 +1,6 @@
 //! What would happen: a plan carried out on paper, and the words that `crm_simulate -S` says about it.
 
-mod execute;
+pub(crate) mod execute;
 
 use crate::world::World;
 use crate::{Options, facts, run, time};

@@ -8,6 +8,8 @@ mod configure;
 mod context;
 mod error;
 mod facts;
+mod inputs;
+mod lines;
 mod tools;
 mod view;
 

@@ -79,7 +79,7 @@ fn noted(
             task,
         ] => {
             if let (Wants::Lines, Some(o)) = (wants, by_name(other)) {
-                out.extend(world.order_source(o, r));
+                out.extend(world.order_source(o, r, action.task));
             }
             out.push(Source::Object((*other).to_owned()));
             match *change {
@@ -164,7 +164,7 @@ fn by_kind(world: &World<'_>, action: &Action, r: RscIx, out: &mut Vec<Source>) 
                 (Some(from), Some(to)) if from != to => {
                     format!("{} is the better place", world.nodes[to].name)
                 }
-                _ => format!("{} is restarted", rsc.id),
+                _ => restarted(world, action, r, out),
             },
         },
         Task::Promote => format!("{} has the best promotion score", rsc.id),
@@ -181,6 +181,24 @@ fn by_kind(world: &World<'_>, action: &Action, r: RscIx, out: &mut Vec<Source>) 
             None => String::new(),
         },
         _ => String::new(),
+    }
+}
+
+/// Why something that stays where it is stops: what must stop after it.
+fn restarted(world: &World<'_>, action: &Action, r: RscIx, out: &mut Vec<Source>) -> String {
+    let other = action.after.iter().find_map(|&a| {
+        let next = &world.actions[a];
+        let other = next.rsc.filter(|&o| o != r && world.is_primitive(o))?;
+        let stops = next.task == Task::Stop && !next.is(crate::action::flag::OPTIONAL);
+        stops.then_some(other)
+    });
+    match other {
+        Some(other) => {
+            let id = &world.rscs[other].id;
+            out.push(Source::Object(id.clone()));
+            format!("{id} is stopped")
+        }
+        None => format!("{} is restarted", world.rscs[r].id),
     }
 }
 

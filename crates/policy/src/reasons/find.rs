@@ -1,5 +1,6 @@
 //! Finding the line of the configuration that says something.
 
+use crate::action::Task;
 use crate::facts::failcount_base;
 use crate::source::{Owner, Source, primitive, sets};
 use crate::world::{Kind, NodeIx, RscIx, World};
@@ -89,8 +90,8 @@ impl World<'_> {
         out
     }
 
-    /// What orders one resource's actions before another's.
-    pub(crate) fn order_source(&self, first: RscIx, then: RscIx) -> Option<Source> {
+    /// What orders one resource's actions before another's action of a kind.
+    pub(crate) fn order_source(&self, first: RscIx, then: RscIx, task: Task) -> Option<Source> {
         if first == then {
             return None;
         }
@@ -101,17 +102,23 @@ impl World<'_> {
         {
             return Some(Source::Object(self.config_id(p)));
         }
-        let by_order = self
-            .cib
-            .configuration
-            .constraints
-            .iter()
-            .find_map(|c| match c {
-                Constraint::Order(order) if orders(order, &a, &b) || orders(order, &b, &a) => {
-                    Some(Source::Constraint(order.id.clone()))
-                }
-                _ => None,
-            });
+        // Stops are in reverse; in contradictory configurations both directions are written.
+        let ways = match task {
+            Task::Stop | Task::Stopped | Task::Demote | Task::Demoted => [(&b, &a), (&a, &b)],
+            _ => [(&a, &b), (&b, &a)],
+        };
+        let by_order = ways.into_iter().find_map(|(x, y)| {
+            self.cib
+                .configuration
+                .constraints
+                .iter()
+                .find_map(|c| match c {
+                    Constraint::Order(order) if orders(order, x, y) => {
+                        Some(Source::Constraint(order.id.clone()))
+                    }
+                    _ => None,
+                })
+        });
         by_order
             .or_else(|| self.together_source(first, then))
             .or_else(|| {

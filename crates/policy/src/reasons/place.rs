@@ -18,7 +18,11 @@ pub(crate) fn placement(world: &World<'_>, r: RscIx) -> Placement {
     let text = match rsc.assigned {
         Some(n) if !rsc.managed => {
             because_of.extend(unmanaged(world, r));
-            format!("not managed; it stays on {}", world.nodes[n].name)
+            format!(
+                "not managed{}; it stays on {}",
+                unmanaged_by(world, r),
+                world.nodes[n].name
+            )
         }
         Some(n) => format!(
             "{} has the best score of the nodes that can run it",
@@ -41,8 +45,13 @@ pub(crate) fn placement(world: &World<'_>, r: RscIx) -> Placement {
     }
 }
 
+/// The same in brackets.
+pub(crate) fn unmanaged_by(world: &World<'_>, r: RscIx) -> String {
+    unmanaged(world, r).map_or_else(String::new, |source| format!(" ({source})"))
+}
+
 /// What keeps the cluster from touching a resource.
-pub(super) fn unmanaged(world: &World<'_>, r: RscIx) -> Option<Source> {
+pub(crate) fn unmanaged(world: &World<'_>, r: RscIx) -> Option<Source> {
     if world.opts.fencing
         && !world.have_fence_device
         && world.rscs[r].meta.get("is-managed").is_none()
@@ -85,7 +94,10 @@ fn nowhere(world: &World<'_>, r: RscIx, out: &mut Vec<Source>) -> String {
     }
     if !rsc.managed {
         out.extend(unmanaged(world, r));
-        return "it is not managed: the cluster starts and stops nothing of it".to_owned();
+        return format!(
+            "it is not managed{}: the cluster starts and stops nothing of it",
+            unmanaged_by(world, r)
+        );
     }
     "no node can run it: each is down, unclean, in standby, or forbidden by a score below zero"
         .to_owned()

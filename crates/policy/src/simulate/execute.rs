@@ -7,7 +7,7 @@ use quorate_model::status::{NodeState, OperationHistory, ResourceHistory};
 use std::fmt::Write;
 
 /// Runs all actions, in the order in which they become possible; returns what was said.
-pub(super) fn execute(world: &World<'_>, cib: &mut Cib) -> String {
+pub(crate) fn execute(world: &World<'_>, cib: &mut Cib) -> String {
     let mut out = String::new();
     let mut place = vec![usize::MAX; world.actions.len()];
     for (ix, &a) in world.graph.iter().enumerate() {
@@ -80,7 +80,7 @@ fn fence(world: &World<'_>, a: ActIx, cib: &mut Cib, out: &mut String) {
     state.has_history = false;
 }
 
-fn state_of<'a>(cib: &'a mut Cib, id: &str, name: &str) -> &'a mut NodeState {
+pub(crate) fn state_of<'a>(cib: &'a mut Cib, id: &str, name: &str) -> &'a mut NodeState {
     let at = cib
         .status
         .nodes

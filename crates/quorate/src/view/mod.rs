@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod crm_mon;
 pub mod crm_mon_xml;
+pub mod explanation;
 pub mod history;
 pub mod picture;
 pub mod resources;
