@@ -429,7 +429,7 @@ fn site(world: &World<'_>, r: usize, n: usize, operation: &str) -> Site {
 
 /// Interval of the monitor that watches it now: as the history shows it, else as configured.
 fn interval(world: &World<'_>, r: usize, n: usize, promoted: bool) -> u64 {
-    let in_history = world.history.get(&(r, n)).and_then(|h| {
+    let in_history = world.history_at(r, n).and_then(|h| {
         world.cib.status.nodes[h.node_state].resources[h.resource]
             .operations
             .iter()

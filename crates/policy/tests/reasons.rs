@@ -6,6 +6,7 @@ use common::{Made, NOW, config, made, options};
 use proptest::prelude::*;
 use quorate_model::cib::Cib;
 use quorate_policy::explain::{Explanation, Standing, explain};
+use quorate_policy::plan::Reason;
 use quorate_policy::source::{Source, without};
 
 /// Everything about an explanation that is a number or a decision: no names of lines, no words.
@@ -66,20 +67,30 @@ fn named(e: &Explanation) -> Vec<Source> {
     lines
 }
 
-/// The words, without the names of what they rest on.
-fn words(e: &Explanation) -> Vec<String> {
+/// The words and what they rest on, one line left out: what takes its place is another reason.
+fn words(e: &Explanation, left_out: &Source) -> Vec<String> {
+    let told = |reason: &Reason| {
+        let others: Vec<String> = reason
+            .because_of
+            .iter()
+            .filter(|s| *s != left_out)
+            .map(ToString::to_string)
+            .collect();
+        format!("{} {others:?}", reason.text)
+    };
     let of_node = |n: &quorate_policy::explain::NodeVerdict| {
-        let parts = n.components.iter().map(|c| c.reason.text.clone());
-        parts.chain([n.reason.text.clone()]).collect::<Vec<_>>()
+        let parts = n.components.iter().map(|c| told(&c.reason));
+        parts.chain([told(&n.reason)]).collect::<Vec<_>>()
     };
     let of_nodes = e
         .resources
         .iter()
         .flat_map(|v| v.nodes.iter().flat_map(of_node));
-    let of_actions = e.plan.actions.iter().map(|a| a.reason.text.clone());
+    let of_plan = e.plan.actions.iter().map(|a| &a.reason);
+    let of_plan = of_plan.chain(e.plan.placements.iter().map(|p| &p.reason));
+    let of_plan = of_plan.chain(e.plan.blocked.iter().map(|b| &b.reason));
     of_nodes
-        .chain(of_actions)
-        .chain(e.waits.iter().map(|w| w.reason.text.clone()))
+        .chain(of_plan.chain(e.waits.iter().map(|w| &w.reason)).map(told))
         .collect()
 }
 
@@ -105,7 +116,7 @@ fn check(made: &Made) -> Result<(), TestCaseError> {
             &options(),
         );
         prop_assert!(
-            numbers(&other) != numbers(&told) || words(&other) != words(&told),
+            numbers(&other) != numbers(&told) || words(&other, &line) != words(&told, &line),
             "without {line} nothing is decided otherwise\n{}{:?}",
             made.text(),
             made.events

@@ -124,7 +124,9 @@ impl World<'_> {
             Cause::CloneLimit => {
                 let clone = self.uber(e.rsc);
                 let mut because_of = vec![Source::Object(self.config_id(clone))];
-                because_of.extend(self.meta_source(clone, "clone-node-max"));
+                if self.is_clone(clone) && self.clone_info(clone).node_max != 1 {
+                    because_of.extend(self.meta_source(clone, "clone-node-max"));
+                }
                 let text = if self.rscs[clone].allowed[e.node].allowed {
                     "the node has its number of instances already"
                 } else {

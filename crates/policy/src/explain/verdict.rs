@@ -221,10 +221,13 @@ impl World<'_> {
             );
             format!("its promotion score is {}", score_text(noted.score))
         } else if noted.is_full {
-            because_of.extend(
-                self.meta_source(clone, "promoted-max")
-                    .or_else(|| self.meta_source(clone, "master-max")),
-            );
+            // One is the default: without the line it is one as well.
+            if self.clone_info(clone).promoted_max != 1 {
+                because_of.extend(
+                    self.meta_source(clone, "promoted-max")
+                        .or_else(|| self.meta_source(clone, "master-max")),
+                );
+            }
             format!(
                 "{} instances are promoted (promoted-max), all with a better promotion score",
                 self.clone_info(clone).promoted_max
