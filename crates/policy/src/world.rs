@@ -312,6 +312,8 @@ pub struct Rsc {
     pub actions: Vec<ActIx>,
     /// The same as searches see them.
     pub index: Vec<crate::action_index::Entry>,
+    /// Whether its configuration limits its role.
+    pub has_target: bool,
     /// What the configuration says of its operations, as far as it was asked (name, interval).
     pub op_metas: Vec<(crate::action::Task, i64, crate::action::Meta)>,
     /// Where its operation history is, by node.

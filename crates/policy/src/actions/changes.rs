@@ -5,6 +5,7 @@ use crate::digest::Verdict;
 use crate::relation::{Side, rel};
 use crate::world::{GuestCheck, NodeIx, RscIx, World};
 use quorate_model::status::OperationHistory;
+use quorate_model::status::ResourceHistory;
 use std::collections::BTreeMap;
 
 impl<'c> World<'c> {
@@ -19,12 +20,7 @@ impl<'c> World<'c> {
                 }
                 continue;
             }
-            let changed = {
-                let cfg = self.cfg(r);
-                cfg.class != history.class
-                    || cfg.agent != history.agent
-                    || cfg.provider.unwrap_or("") != history.provider.as_deref().unwrap_or("")
-            };
+            let changed = self.defined_otherwise(r, history);
             let running = self.rscs[r].running.contains(&n);
             if changed {
                 if running {
@@ -54,6 +50,14 @@ impl<'c> World<'c> {
             Side::Rsc(r, Task::Stop, 0),
             rel::ORDERED,
         );
+    }
+
+    /// Whether a history was made by another agent than the configured one.
+    fn defined_otherwise(&self, r: RscIx, history: &ResourceHistory) -> bool {
+        let cfg = self.cfg(r);
+        cfg.agent != history.agent
+            || cfg.class != history.class
+            || cfg.provider.unwrap_or("") != history.provider.as_deref().unwrap_or("")
     }
 
     /// Entries of the history on nodes that can act, each with the primitives that go by its name: an entry
@@ -91,7 +95,17 @@ impl<'c> World<'c> {
                     before.resize(ix + 1, ("", &[]));
                 }
                 before[ix] = (&entry.id, found);
-                out.extend(found.iter().map(|&r| (n, state, ix, r)));
+                // Where it does not run only another definition or its removal matters.
+                let matters = |r: RscIx| {
+                    let rsc = &self.rscs[r];
+                    rsc.removed || rsc.running.contains(&n) || self.defined_otherwise(r, entry)
+                };
+                out.extend(
+                    found
+                        .iter()
+                        .filter(|&&r| matters(r))
+                        .map(|&r| (n, state, ix, r)),
+                );
             }
         }
         out

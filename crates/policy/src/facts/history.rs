@@ -60,12 +60,16 @@ struct Result_<'c> {
     n: NodeIx,
     op: &'c OperationHistory,
     rc: i32,
-    expected: i32,
     exec: Exec,
     interval_ms: i64,
 }
 
 impl Result_<'_> {
+    /// The result that whoever asked for it expected; read only where it matters.
+    fn expected(&self) -> i32 {
+        expected_rc(self.op)
+    }
+
     fn probe(&self) -> bool {
         self.op.operation == "monitor" && self.interval_ms == 0
     }
@@ -140,23 +144,39 @@ impl<'c> World<'c> {
             resource: ix,
         };
         // Nodes come one after the other: an earlier entry of this one is near the end.
+        let nodes = self.nodes.len();
         let known = &mut self.rscs[r].history;
         if let Some(earlier) = known.iter_mut().rev().take(2).find(|(m, _)| *m == n) {
             earlier.1 = at;
         } else {
+            if known.capacity() == 0 {
+                known.reserve_exact(nodes);
+            }
             known.push((n, at));
         }
-        let ops = in_order(&history.operations);
+        let (single, several);
+        let ops: &[&'c OperationHistory] = match history.operations.as_slice() {
+            [one] => {
+                single = [one];
+                &single
+            }
+            more => {
+                several = in_order(more);
+                &several
+            }
+        };
         let saved = self.rscs[r].role;
         self.rscs[r].role = Role::Unknown;
         let mut on_fail = OnFail::Ignore;
         let mut last_failure: Option<&'c OperationHistory> = None;
-        for op in &ops {
+        for op in ops {
             self.unpack_result(r, n, op, &mut last_failure, &mut on_fail);
         }
-        self.recurring_in_history(r, n, &ops);
+        self.recurring_in_history(r, n, ops);
         self.judge_state(r, n, on_fail);
-        if let Some(role) = self.target_role(r) {
+        if self.rscs[r].has_target
+            && let Some(role) = self.target_role(r)
+        {
             let next = self.rscs[r].next_role;
             if next == Role::Unknown || role < next {
                 self.set_next_role(r, role, "target-role");
@@ -381,7 +401,6 @@ impl<'c> World<'c> {
             n,
             op,
             rc: op.rc,
-            expected: expected_rc(op),
             exec,
             interval_ms,
         };
@@ -393,7 +412,7 @@ impl<'c> World<'c> {
         }
         let expired = self.expired(&h);
         self.remap(&mut h, on_fail, expired);
-        if expired && h.expected != h.op.rc && h.rc != h.expected {
+        if expired && h.expected() != h.op.rc && h.rc != h.expected() {
             if interval_ms == 0 {
                 return;
             }
@@ -410,9 +429,9 @@ impl<'c> World<'c> {
                 return;
             }
         }
-        if h.maskable() && h.op.rc != h.expected {
+        if h.maskable() && h.op.rc != h.expected() {
             let who = self.banned_one(r);
-            let expected = h.expected;
+            let expected = h.expected();
             self.succeeded(&h, expected, *last_failure, on_fail);
             self.record_failed(&h);
             self.ban_on(who, n, "masked-probe-failure");
@@ -451,7 +470,7 @@ impl<'c> World<'c> {
         }
         let container_stop = policy == OnFail::RestartContainer && op.operation == "stop";
         if policy == OnFail::Ignore || container_stop {
-            let expected = h.expected;
+            let expected = h.expected();
             self.succeeded(&h, expected, *last_failure, on_fail);
             self.rscs[r].ignore_failure = true;
             self.record_failed(&h);
@@ -584,17 +603,25 @@ impl<'c> World<'c> {
         if h.rc != original && !expired {
             self.record_failed(h);
         }
-        if !self.bundled(h.r) && h.maskable() && h.rc != h.expected {
+        if !self.bundled(h.r) && h.maskable() && h.rc != h.expected() {
             h.exec = Exec::Done;
             h.rc = rc::NOT_RUNNING;
         }
         if !matches!(h.exec, Exec::Done | Exec::Error) {
             return;
         }
-        if h.expected < 0 {
+        if h.rc == rc::NOT_RUNNING && h.probe() {
+            // By far the most frequent: nothing was found, whatever was expected.
+            h.exec = Exec::Done;
+            self.rscs[h.r].role = Role::Stopped;
+            *on_fail = OnFail::Ignore;
+            self.set_next_role(h.r, Role::Unknown, "not running");
+            return;
+        }
+        if h.expected() < 0 {
             h.exec = Exec::Error;
         } else {
-            h.exec = if h.rc == h.expected {
+            h.exec = if h.rc == h.expected() {
                 Exec::Done
             } else {
                 Exec::Error
@@ -603,12 +630,12 @@ impl<'c> World<'c> {
         let probe = h.probe();
         match h.rc {
             rc::OK => {
-                if probe && h.expected == rc::NOT_RUNNING {
+                if probe && h.expected() == rc::NOT_RUNNING {
                     h.exec = Exec::Done;
                 }
             }
             rc::NOT_RUNNING => {
-                if probe || h.expected == h.rc || !self.rscs[h.r].managed {
+                if h.expected() == h.rc || !self.rscs[h.r].managed {
                     h.exec = Exec::Done;
                     self.rscs[h.r].role = Role::Stopped;
                     *on_fail = OnFail::Ignore;
@@ -616,10 +643,10 @@ impl<'c> World<'c> {
                 }
             }
             rc::PROMOTED => {
-                if probe && h.rc != h.expected {
+                if probe && h.rc != h.expected() {
                     h.exec = Exec::Done;
                 }
-                if !expired || h.rc == h.expected {
+                if !expired || h.rc == h.expected() {
                     self.rscs[h.r].role = Role::Promoted;
                 }
             }
@@ -640,7 +667,7 @@ impl<'c> World<'c> {
                 h.exec = Exec::Hard;
             }
             _ => {
-                if h.exec == Exec::Done && h.rc != h.expected {
+                if h.exec == Exec::Done && h.rc != h.expected() {
                     h.exec = Exec::Error;
                 }
             }

@@ -470,6 +470,7 @@ impl<'c> World<'c> {
         rsc.instance = instance;
         meta.entry("id".to_owned()).or_default();
         meta.remove("id");
+        rsc.has_target = meta.contains_key("target-role");
         rsc.meta = meta;
         let ix = self.rscs.len();
         if in_clone
@@ -634,6 +635,7 @@ pub(super) fn blank(id: String, kind: Kind) -> Rsc {
         utilization: BTreeMap::new(),
         actions: Vec::new(),
         index: Vec::new(),
+        has_target: false,
         op_metas: Vec::new(),
         history: Vec::new(),
         this_with: Vec::new(),
