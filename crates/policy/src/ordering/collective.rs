@@ -193,8 +193,10 @@ impl World<'_> {
         let Some(first_clone) = self.actions[first].rsc else {
             return changed;
         };
-        let current = matches!(self.actions[first].task, Task::Stopped | Task::Demoted);
-        let first_task = self.actions[first].task.begun();
+        // What comes down goes with the instance where it is now; a notification stands for what it tells of.
+        let key = &self.actions[first].key;
+        let current = key.ends_with("_stopped_0") || key.ends_with("_demoted_0");
+        let first_task = self.told_task(first, &self.instances(first_clone));
         let then_task = self.actions[then].task;
         for &i in instances {
             let Some(other) = self.compatible_instance(i, first_clone, Role::Unknown, current)
