@@ -133,18 +133,17 @@ impl World<'_> {
         if flags & rel::UNMIGRATABLE_BLOCKS != 0 && !runnable {
             return false;
         }
-        if flags & rel::SERIALIZE != 0 || flags & rel::IF_ON_TARGET != 0 {
-            // Below: only where the node is the same.
+        if flags == rel::ORDERED && input.is(flag::MIGRATABLE) && input.task == Task::Stop {
+            // What moves away alive need not be gone before others follow: the migration was ordered itself.
+            return false;
         }
-        if flags == rel::IF_ON_TARGET
-            && let Some(n) = input.node
-        {
-            if action.task == Task::MigrateTo || input.task == Task::MigrateTo {
-                let assigned = action.rsc.and_then(|r| self.rscs[r].assigned);
-                if action.task == Task::MigrateTo && assigned != Some(n) {
-                    return false;
-                }
-            } else if action.node.is_some_and(|m| m != n) {
+        if flags == rel::IF_ON_TARGET {
+            // Loads matter of the node that is left or entered; a migration enters where it was sent to.
+            let place = match action.rsc {
+                Some(r) if action.task == Task::MigrateTo => self.rscs[r].assigned,
+                _ => action.node,
+            };
+            if input.node.is_none() || input.node != place || input.is(flag::OPTIONAL) {
                 return false;
             }
         }
