@@ -46,23 +46,17 @@ impl World<'_> {
             if probes.is_empty() {
                 continue;
             }
-            let flags = rel::ORDERED
-                | con.flags
-                    & (rel::SAME_NODE
-                        | rel::IF_ON_TARGET
-                        | rel::GUEST_ALLOWED
-                        | rel::IF_REQUIRED_SAME_NODE);
+            let flags = match con.flags {
+                rel::IF_REQUIRED_SAME_NODE | rel::IF_ON_TARGET => con.flags,
+                flags => rel::ORDERED | flags & (rel::SAME_NODE | rel::GUEST_ALLOWED),
+            };
             let thens = match &con.then {
                 Side::Action(a, _) => vec![*a],
                 Side::Rsc(t, task, _) => self.actions_of(*t, *task, None),
             };
             for &p in &probes {
                 for &t in &thens {
-                    let (np, nt) = (self.actions[p].node, self.actions[t].node);
-                    if flags & rel::IF_ON_TARGET != 0 && np.is_some() && nt.is_some() && np != nt {
-                        continue;
-                    }
-                    self.order(p, t, flags & !rel::IF_ON_TARGET);
+                    self.order(p, t, flags);
                 }
             }
         }
@@ -78,6 +72,14 @@ impl World<'_> {
         for p in self.actions_of(r, Task::Monitor, None) {
             let mut seen = Vec::new();
             for after in self.actions[p].after.clone() {
+                let only_there = self.actions[after]
+                    .before
+                    .iter()
+                    .any(|&(a, f)| a == p && f == rel::IF_REQUIRED_SAME_NODE);
+                if only_there {
+                    // A matter of two resources that keep apart; it says nothing about a restart.
+                    continue;
+                }
                 self.blocked_probe_before(p, after);
                 self.probe_before(p, after, 0, &mut seen);
             }

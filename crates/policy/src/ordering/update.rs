@@ -232,7 +232,13 @@ impl World<'_> {
             node = self.actions[first].node;
         }
         let mut go = |world: &mut Self, given: u32, filter: u32, kind: u32| {
-            world.update_ordered(first, then, node, given, filter, kind, depth, waiting)
+            match first_rsc {
+                // What the first is decides how far it goes: of what a primitive waits for, the whole counts.
+                Some(r) if kind == rel::THEN_IMPLIES_FIRST => {
+                    world.update_by_kind(r, first, then, node, given, filter, kind, depth, waiting)
+                }
+                _ => world.update_ordered(first, then, node, given, filter, kind, depth, waiting),
+            }
         };
         if flags & rel::FIRST_IMPLIES_THEN != 0 {
             if then_rsc.is_some() {
@@ -363,7 +369,27 @@ impl World<'_> {
             // What nodes do makes resources do something, too: unfencing requires a stop before it.
             return self.update_single(first, then, given, filter, kind, depth, waiting);
         };
-        match self.rscs[r].kind {
+        self.update_by_kind(r, first, then, node, given, filter, kind, depth, waiting)
+    }
+
+    /// Updates as the kind of one resource, the first's or the second's, asks for.
+    #[allow(clippy::too_many_arguments)]
+    fn update_by_kind(
+        &mut self,
+        of: RscIx,
+        first: ActIx,
+        then: ActIx,
+        node: Option<NodeIx>,
+        given: u32,
+        filter: u32,
+        kind: u32,
+        depth: u32,
+        waiting: &mut Vec<ActIx>,
+    ) -> Changed {
+        let Some(r) = self.actions[then].rsc else {
+            return self.update_single(first, then, given, filter, kind, depth, waiting);
+        };
+        match self.rscs[of].kind {
             Kind::Primitive => self.update_single(first, then, given, filter, kind, depth, waiting),
             Kind::Group(_) => {
                 let mut changed =
