@@ -138,6 +138,8 @@ impl World<'_> {
                 }
                 _ => self.after_start(link, a, rel::NONE),
             },
+            // What leaves while the connection itself moves does so over the present one.
+            Task::MigrateTo if state == Link::Alive => self.before_stop(a, link, rel::NONE),
             Task::Demote => {
                 if matches!(state, Link::Resting | Link::Unknown) {
                     self.after_start(link, a, rel::NONE);

@@ -321,8 +321,9 @@ impl World<'_> {
             }
             let best = match con.filter(|c| c.attribute.is_some()) {
                 None => {
-                    let cell = cells[n];
-                    if cell.allowed && self.node_available(n, 0, GuestCheck::Nodes) {
+                    let host = self.hosting_node(n, false);
+                    let cell = cells[host];
+                    if cell.allowed && self.node_available(host, 0, GuestCheck::Nodes) {
                         cell.score
                     } else {
                         -INF
