@@ -50,7 +50,12 @@ impl World<'_> {
         if active == Some(b) && a != b {
             return Ordering::Greater;
         }
-        a.cmp(&b)
+        self.by_name(a, b)
+    }
+
+    /// Last resort: names letter by letter, `node10` before `node9` (lists count otherwise).
+    pub(super) fn by_name(&self, a: NodeIx, b: NodeIx) -> Ordering {
+        self.nodes[a].name.cmp(&self.nodes[b].name)
     }
 
     /// Best node without ranking the rest, with how many are as good.

@@ -65,60 +65,18 @@ impl World<'_> {
                 .collect();
             keyed.push((r, scores));
         }
-        let rscs = &self.rscs;
-        let location = |r: RscIx, scores: &[Option<i32>]| -> Option<Option<i32>> {
-            let n = rscs[r].running.first()?;
-            Some(ranked.iter().position(|m| m == n).and_then(|p| scores[p]))
+        // Priority first, then how well each likes where it runs now, then any node.
+        let rank = |(r, scores): &(RscIx, Vec<Option<i32>>)| {
+            let here = self.current_node(*r);
+            let place = here.and_then(|n| ranked.iter().position(|&m| m == n));
+            let liked = place.and_then(|p| scores[p]).unwrap_or(-INF);
+            let all: Vec<i64> = scores
+                .iter()
+                .map(|s| -i64::from(s.unwrap_or(-INF)))
+                .collect();
+            (-i64::from(self.rscs[*r].priority), -i64::from(liked), all)
         };
-        keyed.sort_by(|(a, sa), (b, sb)| {
-            let order = rscs[*b].priority.cmp(&rscs[*a].priority);
-            if order != Ordering::Equal {
-                return order;
-            }
-            // Where each runs now matters first.
-            if let (Some(x), Some(y)) = (location(*a, sa), location(*b, sb)) {
-                let (x, y) = (x.unwrap_or(-INF), y.unwrap_or(-INF));
-                let order = y.cmp(&x);
-                if order != Ordering::Equal {
-                    return order;
-                }
-            } else {
-                let (x, y) = (location(*a, sa), location(*b, sb));
-                if let Some(x) = x
-                    && y.is_none()
-                {
-                    let other = rscs[*a]
-                        .running
-                        .first()
-                        .and_then(|n| ranked.iter().position(|m| m == n))
-                        .and_then(|p| sb[p]);
-                    let order = other.unwrap_or(-INF).cmp(&x.unwrap_or(-INF));
-                    if order != Ordering::Equal {
-                        return order;
-                    }
-                }
-                if let Some(y) = y
-                    && x.is_none()
-                {
-                    let other = rscs[*b]
-                        .running
-                        .first()
-                        .and_then(|n| ranked.iter().position(|m| m == n))
-                        .and_then(|p| sa[p]);
-                    let order = y.unwrap_or(-INF).cmp(&other.unwrap_or(-INF));
-                    if order != Ordering::Equal {
-                        return order;
-                    }
-                }
-            }
-            for (x, y) in sa.iter().zip(sb) {
-                let order = y.unwrap_or(-INF).cmp(&x.unwrap_or(-INF));
-                if order != Ordering::Equal {
-                    return order;
-                }
-            }
-            Ordering::Equal
-        });
+        keyed.sort_by_cached_key(rank);
         self.top = keyed.into_iter().map(|(r, _)| r).collect();
     }
 
@@ -139,7 +97,7 @@ impl World<'_> {
                     Ordering::Equal
                 }
             })
-            .then_with(|| a.cmp(&b))
+            .then_with(|| self.by_name(a, b))
     }
 
     /// Forbids nodes that are too small, unless all are; suggests the one with most room.
