@@ -21,6 +21,7 @@ impl World<'_> {
         for a in (0..self.actions.len()).rev() {
             self.add_to_graph(a);
         }
+        self.break_load_loops();
         let list = self.graph.clone();
         for &a in &list {
             let mut inputs: Vec<(ActIx, u32)> = self.actions[a].before.clone();
@@ -41,6 +42,44 @@ impl World<'_> {
             }
             self.graph_inputs.push(out);
         }
+    }
+
+    /// Migrations that go round in a circle cannot each wait for the room that the next one leaves: those
+    /// planned last do not wait, as far as it takes to break the circle.
+    fn break_load_loops(&mut self) {
+        for a in (0..self.actions.len()).rev() {
+            if self.actions[a].task != Task::MigrateTo || !self.actions[a].is(flag::IN_GRAPH) {
+                continue;
+            }
+            for at in 0..self.actions[a].before.len() {
+                let (gate, flags) = self.actions[a].before[at];
+                if flags == rel::IF_ON_TARGET
+                    && self.input_counts(a, gate, flags)
+                    && self.waits_for(gate, a)
+                {
+                    self.actions[a].before[at].1 = rel::NONE;
+                }
+            }
+        }
+    }
+
+    /// Whether an action waits for another, directly or not.
+    fn waits_for(&self, a: ActIx, other: ActIx) -> bool {
+        let mut seen = vec![false; self.actions.len()];
+        let mut stack = vec![a];
+        while let Some(x) = stack.pop() {
+            for &(first, flags) in &self.actions[x].before {
+                if seen[first] || !self.input_counts(x, first, flags) {
+                    continue;
+                }
+                if first == other {
+                    return true;
+                }
+                seen[first] = true;
+                stack.push(first);
+            }
+        }
+        false
     }
 
     fn add_rsc_actions(&mut self, r: RscIx) {
