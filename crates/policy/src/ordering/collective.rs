@@ -143,7 +143,7 @@ impl World<'_> {
             let one = self.update_ordered(first, a, node, given, filter, kind, depth, waiting);
             changed.merge(one);
             if one.then {
-                for after in self.actions[a].after.clone() {
+                for after in self.actions[a].after.clone().into_iter().rev() {
                     self.update_deep(after, depth + 1, waiting);
                 }
             }
