@@ -2,6 +2,7 @@
 
 mod footprint;
 mod latency;
+mod policy;
 mod quiet;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Bench {
 enum What {
     /// Outages of the demo's database under five faults.
     Failover(Failover),
+    /// The engine's speed and memory, beside the peer's.
+    Policy(policy::Policy),
 }
 
 /// Outages of the demo's database.
@@ -144,8 +147,11 @@ struct Samples([Vec<Sample>; SCENARIOS.len()]);
 impl Bench {
     /// Runs it.
     pub fn run(&self) -> ExitCode {
-        let What::Failover(failover) = &self.what;
-        match failover.measure() {
+        let done = match &self.what {
+            What::Failover(failover) => failover.measure(),
+            What::Policy(policy) => policy.measure(),
+        };
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error}");
