@@ -1010,16 +1010,16 @@ impl<'c> World<'c> {
         self.nodes[n].running.push(r);
         if self.is_primitive(r) {
             if !failed {
-                let importance =
-                    self.rscs[r].priority + i32::from(self.rscs[r].role == Role::Promoted);
+                let promoted = i32::from(self.rscs[r].role == Role::Promoted);
+                let importance = self.rscs[r].priority.saturating_add(promoted);
                 let carrier = if self.is_guest(n) {
                     self.guest_host(n)
                 } else {
                     Some(n)
                 };
-                self.nodes[n].priority += importance;
+                self.nodes[n].priority = self.nodes[n].priority.saturating_add(importance);
                 if let Some(c) = carrier.filter(|&c| c != n) {
-                    self.nodes[c].priority += importance;
+                    self.nodes[c].priority = self.nodes[c].priority.saturating_add(importance);
                 }
             }
             if self.nodes[n].maintenance {

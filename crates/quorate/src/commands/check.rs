@@ -10,6 +10,9 @@ use quorate_model::{crm, services, xml};
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::inputs::Inputs;
+use crate::view;
+use quorate_policy::faults::{Depth, matrix};
 use crate::error::{Error, Exit, Result};
 use crate::facts;
 
@@ -38,12 +41,27 @@ pub struct Args {
     /// Print this host's facts for a check on another host.
     #[arg(long)]
     host_facts: bool,
+    /// Try every single fault on paper: each node lost, each resource failing, each link. FILE may be `live`.
+    #[arg(long)]
+    faults: bool,
+    /// And every pair of faults.
+    #[arg(long, requires = "faults")]
+    pairs: bool,
+    /// Links that each node has, where nothing else says it.
+    #[arg(long, value_name = "NUMBER", requires = "faults")]
+    links: Option<usize>,
+    /// A voter that runs nothing, which the file does not name; may be given several times.
+    #[arg(long = "witness", value_name = "NAME", requires = "faults")]
+    witnesses: Vec<String>,
 }
 
 /// Checks.
 pub fn run(args: Args, context: &Context) -> Result {
     if let Some(code) = &args.explain {
         return explain(code, context);
+    }
+    if args.faults {
+        return faults(&args, context);
     }
     let mut checked = Checked::read(&args.files[0])?;
     if args.host_facts {
@@ -71,6 +89,30 @@ pub fn run(args: Args, context: &Context) -> Result {
     }
     let has_errors = reports.iter().any(|report| report.found.iter().any(|d| d.severity == Severity::Error));
     Ok(if has_errors && !args.force { Exit::Configuration } else { Exit::Done })
+}
+
+/// Which services survive what.
+fn faults(args: &Args, context: &Context) -> Result {
+    let path = &args.files[0];
+    let mut inputs = if path.as_os_str() == "live" { Inputs::live(context)? } else { Inputs::file(path)? };
+    let surroundings = &mut inputs.surroundings;
+    surroundings.witnesses.extend(args.witnesses.iter().cloned());
+    if let Some(links) = args.links {
+        surroundings.links = links.max(1);
+        surroundings.links_of.clear();
+    }
+    let depth = if args.pairs { Depth::Pairs } else { Depth::Single };
+    let matrix = matrix(&inputs.cib, &inputs.options, &inputs.surroundings, depth);
+    if context.json {
+        println!("{:#}", view::matrix::json(&matrix));
+    } else {
+        inputs.notes.iter().for_each(|note| println!("{note}"));
+        if inputs.live.is_none() {
+            println!("Each node is supposed to have {} links (--links says otherwise).", inputs.surroundings.links);
+        }
+        print!("{}", view::matrix::text(&matrix));
+    }
+    Ok(if matrix.single_points().is_empty() { Exit::Done } else { Exit::Attention })
 }
 
 /// What is known beyond the text.

@@ -5,6 +5,7 @@ pub mod crm_mon;
 pub mod crm_mon_xml;
 pub mod explanation;
 pub mod history;
+pub mod matrix;
 pub mod picture;
 pub mod resources;
 pub mod text;
