@@ -37,6 +37,7 @@ mod rule;
 pub mod score;
 mod scores;
 pub mod simulate;
+mod sorting;
 pub mod source;
 mod text;
 pub mod time;

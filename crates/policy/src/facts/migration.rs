@@ -56,29 +56,8 @@ pub(crate) fn in_order<'o>(ops: &'o [OperationHistory]) -> Vec<&'o OperationHist
     if ops.len() < 2 {
         return ops.iter().collect();
     }
-    fn sort<'o>(list: &[&'o OperationHistory]) -> Vec<&'o OperationHistory> {
-        if list.len() < 2 {
-            return list.to_vec();
-        }
-        let (first, second) = list.split_at(list.len() / 2);
-        let (first, second) = (sort(first), sort(second));
-        let mut out = Vec::with_capacity(list.len());
-        let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());
-        while let (Some(&&x), Some(&&y)) = (a.peek(), b.peek()) {
-            if by_call(x, y) == Ordering::Greater {
-                out.push(y);
-                b.next();
-            } else {
-                out.push(x);
-                a.next();
-            }
-        }
-        out.extend(a);
-        out.extend(b);
-        out
-    }
     let latest_first: Vec<_> = ops.iter().rev().collect();
-    sort(&latest_first)
+    crate::sorting::by_halves(&latest_first, &mut |a, b| by_call(a, b))
 }
 
 /// Coordinator's uuid and transition number of a result.

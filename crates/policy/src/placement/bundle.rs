@@ -15,8 +15,8 @@ impl World<'_> {
         let info = self.bundle(r);
         let (child, replicas) = (info.child, info.replicas.clone());
         let (count, per_host) = (info.replicas_count, info.per_host);
-        let mut containers: Vec<RscIx> = replicas.iter().map(|p| p.container).collect();
-        containers.sort_by(|&a, &b| self.compare_instances(a, b));
+        let containers: Vec<RscIx> = replicas.iter().map(|p| p.container).collect();
+        let containers = self.in_order_of_choice(&containers);
         self.assign_instances(r, &containers, count, per_host);
         for p in &replicas {
             self.assign_replica(p, prefer, if_none);
@@ -107,7 +107,7 @@ impl World<'_> {
             nodes.push(n);
         }
         if con.score >= INF {
-            self.keep_only(dependent, primary, &con, &nodes, false);
+            self.keep_only(dependent, primary, &con, &nodes, &[]);
         }
     }
 

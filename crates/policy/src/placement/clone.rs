@@ -24,8 +24,8 @@ impl World<'_> {
             self.ledger_after(r, before, &Cause::Dependent(c));
         }
         self.log_scores("pcmk__clone_assign", r);
-        let mut instances = self.rscs[r].children.clone();
-        instances.sort_by(|&a, &b| self.compare_instances(a, b));
+        let instances = self.rscs[r].children.clone();
+        let instances = self.in_order_of_choice(&instances);
         self.rscs[r].children.clone_from(&instances);
         let info = self.clone_info(r);
         let (max, node_max) = (info.max, info.node_max);

@@ -579,7 +579,7 @@ impl World<'_> {
                 .filter(|&&i| !self.any_blocked(i))
                 .filter_map(|&i| self.assigned_node(i))
                 .collect();
-            self.keep_only(dependent, primary, &con, &nodes, false);
+            self.keep_only(dependent, primary, &con, &nodes, &[]);
             return;
         }
         for i in instances {
@@ -608,14 +608,14 @@ impl World<'_> {
         }
     }
 
-    /// Forbids all nodes but those; with `merge`, adds the primary's scores there.
+    /// Forbids all nodes but those, adding what is given to be added to each.
     pub(crate) fn keep_only(
         &mut self,
         dependent: RscIx,
         primary: RscIx,
         con: &Colocation,
         nodes: &[NodeIx],
-        merge: bool,
+        merge: &[Score],
     ) {
         for n in 0..self.nodes.len() {
             if !self.rscs[dependent].allowed[n].allowed {
@@ -628,11 +628,10 @@ impl World<'_> {
                     m == self.hosting_node(n, false)
                 }
             });
-            let extra = if merge {
-                found.map(|m| self.rscs[primary].allowed[m].score)
-            } else {
-                None
-            };
+            let extra = found.and_then(|m| {
+                let at = nodes.iter().position(|&x| x == m)?;
+                merge.get(at).copied()
+            });
             let cell = &mut self.rscs[dependent].allowed[n];
             match found {
                 None => cell.score = -INF,
@@ -652,7 +651,7 @@ impl World<'_> {
         primary: RscIx,
         con: &Colocation,
     ) {
-        let mut nodes = Vec::new();
+        let (mut nodes, mut scores) = (Vec::new(), Vec::new());
         for i in self.rscs[primary].children.clone() {
             let Some(n) = self.assigned_node(i) else {
                 continue;
@@ -674,10 +673,14 @@ impl World<'_> {
                 }
             }
             nodes.push(n);
+            // What the instance itself makes of the place is what draws the dependent there.
+            let mut leaves = Vec::new();
+            self.leaves(i, &mut leaves);
+            scores.push(leaves.first().map_or(0, |&l| self.rscs[l].allowed[n].score));
         }
         let both = con.dependent_role == Role::Promoted && con.primary_role == Role::Promoted;
         if con.score >= INF && !both {
-            self.keep_only(dependent, primary, con, &nodes, true);
+            self.keep_only(dependent, primary, con, &nodes, &scores);
         }
     }
 

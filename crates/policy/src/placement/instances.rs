@@ -1,10 +1,21 @@
 //! Distributing instances of a clone (or replicas of a bundle) over nodes.
 
 use super::IfNone;
+use super::coloc::Merge;
 use crate::ledger::Cause;
-use crate::score::INF;
+use crate::score::{INF, Score};
 use crate::world::{Cell, GuestCheck, NodeIx, RscIx, World};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// How much the present nodes of instances are liked by what goes with them.
+pub(super) struct Liking(BTreeMap<RscIx, Score>);
+
+impl Liking {
+    fn of(&self, i: RscIx) -> Score {
+        self.0.get(&i).copied().unwrap_or(0)
+    }
+}
 
 impl World<'_> {
     /// The clone or bundle whose nodes limit an instance's.
@@ -19,19 +30,23 @@ impl World<'_> {
     }
 
     /// Order in which instances get their nodes.
-    pub(super) fn compare_instances(&self, a: RscIx, b: RscIx) -> Ordering {
+    pub(super) fn compare_instances(&self, a: RscIx, b: RscIx, liking: &Liking) -> Ordering {
         let (node_a, count_a, _) = self.active_node(a);
         let (node_b, count_b, _) = self.active_node(b);
         if count_a > 0 && count_b > 0 && count_a != count_b {
             return count_a.cmp(&count_b);
         }
-        let allowed = |r: RscIx, n: Option<NodeIx>| {
-            n.is_none_or(|n| self.rscs[r].allowed[n].allowed && self.rscs[r].allowed[n].score >= 0)
+        // A place where it must not be counts as none.
+        let place = |r: RscIx, n: Option<NodeIx>| {
+            n.filter(|&n| self.rscs[r].allowed[n].allowed && self.rscs[r].allowed[n].score >= 0)
         };
-        let order = allowed(b, node_b).cmp(&allowed(a, node_a));
+        let (here_a, here_b) = (place(a, node_a), place(b, node_b));
+        let fine = |before: Option<NodeIx>, now: Option<NodeIx>| before == now;
+        let order = fine(node_b, here_b).cmp(&fine(node_a, here_a));
         if order != Ordering::Equal {
             return order;
         }
+        let (node_a, node_b) = (here_a, here_b);
         let order = self.instance_priority(b).cmp(&self.instance_priority(a));
         if order != Ordering::Equal {
             return order;
@@ -61,46 +76,62 @@ impl World<'_> {
         if order != Ordering::Equal {
             return order;
         }
-        let order = self.compare_by_colocation(a, b, node_a, node_b);
-        if order != Ordering::Equal {
-            return order;
-        }
-        self.rscs[a].id.cmp(&self.rscs[b].id)
+        liking.of(b).cmp(&liking.of(a)).then_with(|| {
+            let number = |r: RscIx| self.rscs[r].instance;
+            number(a).cmp(&number(b))
+        })
     }
 
     fn instance_priority(&self, r: RscIx) -> i32 {
         self.rscs[r].priority.max(self.rscs[r].promotion_priority)
     }
 
-    fn compare_by_colocation(
-        &self,
-        a: RscIx,
-        b: RscIx,
-        node_a: NodeIx,
-        node_b: NodeIx,
-    ) -> Ordering {
-        let value = |r: RscIx, n: NodeIx| -> (i32, i32) {
-            let own = self.rscs[r].allowed[n].score;
-            let mut sum = own;
-            for c in self.colocations_of(r) {
-                let con = &self.colocations[c];
-                let at = &self.rscs[con.primary];
-                if at.running.contains(&n) || at.assigned == Some(n) {
-                    sum = crate::score::add(sum, con.score);
-                }
+    /// Instances in the order in which they get their nodes.
+    pub(super) fn in_order_of_choice(&mut self, instances: &[RscIx]) -> Vec<RscIx> {
+        let liking = self.liking(instances);
+        crate::sorting::by_halves(instances, &mut |&a, &b| {
+            self.compare_instances(a, b, &liking)
+        })
+    }
+
+    /// How much each instance's present node is liked by what it is colocated with.
+    pub(super) fn liking(&mut self, instances: &[RscIx]) -> Liking {
+        let mut out = BTreeMap::new();
+        if !self.have_colocations {
+            return Liking(out);
+        }
+        for &i in instances {
+            if let Some(n) = self.active_node(i).0 {
+                out.insert(i, self.liked_at(i, n));
             }
-            for c in self.colocations_with(r) {
-                let con = &self.colocations[c];
-                let at = &self.rscs[con.dependent];
-                if at.running.contains(&n) || at.assigned == Some(n) {
-                    sum = crate::score::add(sum, con.score);
-                }
+        }
+        Liking(out)
+    }
+
+    /// What an instance's colocations, and its clone's, make of the node where it is now.
+    fn liked_at(&mut self, i: RscIx, n: NodeIx) -> Score {
+        let mut cells = vec![Cell::NONE; self.nodes.len()];
+        cells[n].allowed = true;
+        cells[n].score = self.nodes[n].weight;
+        let mut work = Some(cells);
+        for c in self.colocations_of(i) {
+            let con = &self.colocations[c];
+            let (other, factor) = (con.primary, f64::from(con.score) / f64::from(INF));
+            self.merge_scores(other, i, &mut work, Some(c), factor, Merge::default());
+        }
+        for c in self.colocations_with(i) {
+            if !self.has_influence(c, Some(i)) {
+                continue;
             }
-            (sum, own)
-        };
-        let (sum_a, _) = value(a, node_a);
-        let (sum_b, _) = value(b, node_b);
-        sum_b.cmp(&sum_a)
+            let con = &self.colocations[c];
+            let (other, factor) = (con.dependent, f64::from(con.score) / f64::from(INF));
+            let how = Merge {
+                nonnegative: true,
+                ..Merge::default()
+            };
+            self.merge_scores(other, i, &mut work, Some(c), factor, how);
+        }
+        work.map_or(0, |cells| cells[n].score)
     }
 
     pub(super) fn assign_instances(

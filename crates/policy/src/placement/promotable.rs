@@ -102,12 +102,13 @@ impl World<'_> {
             self.set_promotion_priority(r, i);
         }
         let index = self.sort_indices(r);
-        let mut instances = self.rscs[r].children.clone();
-        instances.sort_by(|&a, &b| {
+        let instances = self.rscs[r].children.clone();
+        let liking = self.liking(&instances);
+        let instances = crate::sorting::by_halves(&instances, &mut |&a, &b| {
             let (x, y) = (index_of(&index, a), index_of(&index, b));
             y.cmp(&x)
                 .then_with(|| self.state(b, true).cmp(&self.state(a, true)))
-                .then_with(|| self.compare_instances(a, b))
+                .then_with(|| self.compare_instances(a, b, &liking))
         });
         self.rscs[r].children.clone_from(&instances);
         let (max, node_max) = {
