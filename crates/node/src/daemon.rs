@@ -34,6 +34,9 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// After a drain's own limit the daemon stops all the same, this much later.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Between HUP and the end; the daemon works meanwhile.
+const RELOAD_GRACE: Duration = Duration::from_millis(100);
+
 /// What the daemon is started with.
 #[derive(Debug, Clone)]
 pub struct DaemonOptions {
@@ -366,6 +369,8 @@ fn spawn_signals(
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
                 tracing::info!("The daemon restarts itself; resources go on, nothing moves.");
+                // The service manager notes first that its `kill` succeeded, or it calls the reload failed.
+                tokio::time::sleep(RELOAD_GRACE).await;
                 // What is durable is whole at any moment; the next start finds the rest in tmpfs.
                 std::process::exit(RESTART_EXIT);
             }

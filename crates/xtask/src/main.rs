@@ -33,7 +33,14 @@ enum Task {
         peer: bool,
     },
     /// Builds Debian packages.
-    Package,
+    Package {
+        /// Package this program instead of building one.
+        #[arg(long, value_name = "FILE")]
+        program: Option<std::path::PathBuf>,
+        /// Version of the packages [default: the workspace's].
+        #[arg(long)]
+        version: Option<String>,
+    },
     /// Whole clusters under deterministic simulation.
     Sim(sim::Sim),
 }
@@ -52,7 +59,7 @@ fn main() -> ExitCode {
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),
         Task::Install { peer } => install(peer),
-        Task::Package => package::package(),
+        Task::Package { program, version } => package::package(program, version),
         Task::Sim(sim) => sim.run(),
     }
 }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const STAGE: &str = "target/package";
-const BINARY: &str = "target/release/quorate";
+/// The program that is packaged unless another one is named.
+const BUILT: &str = "target/release/quorate";
 
 /// Builds both.
-pub fn package() -> ExitCode {
-    match build() {
+pub fn package(program: Option<PathBuf>, version: Option<String>) -> ExitCode {
+    match build(program, version) {
         Ok(files) => {
             for file in files {
                 println!("{}", file.display());
@@ -25,15 +26,21 @@ pub fn package() -> ExitCode {
     }
 }
 
-fn build() -> Result<Vec<PathBuf>, String> {
-    run(Command::new("cargo").args(["build", "--release", "--package", "quorate"]))?;
+fn build(program: Option<PathBuf>, version: Option<String>) -> Result<Vec<PathBuf>, String> {
+    let program = match program {
+        Some(program) => program,
+        None => {
+            run(Command::new("cargo").args(["build", "--release", "--package", "quorate"]))?;
+            BUILT.into()
+        }
+    };
     let _ = fs::remove_dir_all(STAGE);
     let architecture = output(Command::new("dpkg").arg("--print-architecture"))?;
-    let version = env!("CARGO_PKG_VERSION");
+    let version = version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
     let failed = |e: io::Error| format!("cannot lay out the package: {e}");
-    main_package(version, &architecture).map_err(failed)?;
-    let names = output(Command::new(BINARY).args(["tool", "--list"]))?;
-    compat_package(version, &names).map_err(failed)?;
+    main_package(&program, &version, &architecture).map_err(failed)?;
+    let names = output(Command::new(&program).args(["tool", "--list"]))?;
+    compat_package(&version, &names).map_err(failed)?;
     let mut files = Vec::new();
     for (name, architecture) in [
         ("quorate", architecture.as_str()),
@@ -49,9 +56,9 @@ fn build() -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn main_package(version: &str, architecture: &str) -> io::Result<()> {
+fn main_package(program: &Path, version: &str, architecture: &str) -> io::Result<()> {
     let root = Path::new(STAGE).join("quorate");
-    put(&root, "usr/sbin/quorate", &fs::read(BINARY)?, 0o755)?;
+    put(&root, "usr/sbin/quorate", &fs::read(program)?, 0o755)?;
     put(
         &root,
         "lib/systemd/system/quorate.service",
