@@ -314,7 +314,7 @@ impl World<'_> {
         nonnegative: bool,
     ) {
         let con = con.map(|c| &self.colocations[c]);
-        let cells = self.source_cells(source, con);
+        let cells = &self.rscs[source].allowed;
         for n in 0..work.len() {
             if !work[n].allowed || nonnegative && work[n].score == FILTERED {
                 continue;
@@ -376,26 +376,6 @@ impl World<'_> {
     fn one_place_only(&self, r: RscIx) -> bool {
         let places = self.rscs[r].allowed.iter();
         places.filter(|c| c.allowed && c.score >= 0).count() == 1
-    }
-
-    /// A source's scores, with locations of the promoted role where that is what matters.
-    fn source_cells(&self, source: RscIx, con: Option<&Colocation>) -> Vec<Cell> {
-        let mut cells = self.rscs[source].allowed.clone();
-        if let Some(con) = con
-            && con.dependent == source
-            && con.dependent_role == Role::Promoted
-            && self.is_clone(source)
-        {
-            for &l in &self.rscs[source].locations {
-                let location = &self.locations[l];
-                if location.role == Role::Promoted {
-                    for &(n, score) in &location.nodes {
-                        cells[n].score = add(cells[n].score, score);
-                    }
-                }
-            }
-        }
-        cells
     }
 
     /// Applies a colocation to the dependent's scores (or its promotion).

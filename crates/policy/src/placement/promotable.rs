@@ -18,7 +18,8 @@ impl World<'_> {
                 {
                     continue;
                 }
-                let Some(score) = self.promotion_score(i, n) else {
+                // A negative wish is one against the role, not against the place.
+                let Some(score) = self.promotion_score(i, n).filter(|&s| s > 0) else {
                     continue;
                 };
                 let cell = &mut self.rscs[i].allowed[n];
@@ -160,7 +161,7 @@ impl World<'_> {
             return;
         };
         match self.state(i, false) {
-            Role::Stopped => self.rscs[i].promotion_priority = -INF,
+            Role::Stopped | Role::Unpromoted => self.rscs[i].promotion_priority = -INF,
             Role::Promoted => {}
             _ => {
                 self.rscs[i].promotion_priority = self.promotion_score(i, n).unwrap_or(-1);
