@@ -14,6 +14,7 @@ use quorate_model::lint::{self, Facts};
 use quorate_model::times;
 use quorate_model::xml;
 use quorate_policy::budget::{Fault, budget};
+use quorate_policy::outage::away_ms;
 use quorate_policy::plan::{ActionKind, Plan};
 use serde_json::{Value, json};
 
@@ -73,6 +74,8 @@ pub struct Change {
     pub force: bool,
     /// Ask neither agents nor this host.
     pub no_host: bool,
+    /// Show what happens until the cluster has settled.
+    pub wait: bool,
 }
 
 impl Change {
@@ -84,6 +87,7 @@ impl Change {
             name: name.to_owned(),
             force: false,
             no_host: false,
+            wait: std::io::stdout().is_terminal(),
         }
     }
 }
@@ -149,6 +153,8 @@ fn changed_resources(configuration: &Configuration, differences: &Differences) -
 /// What a change would do to the running services.
 pub struct Impact {
     plan: Plan,
+    /// The same with what happens anyway: its actions wait for each other by number.
+    whole: Plan,
     configuration: Configuration,
     /// Services that run now and would run nowhere.
     pub stopped: Vec<String>,
@@ -226,6 +232,7 @@ impl Impact {
         }
         let running: BTreeSet<String> = running.into_iter().cloned().collect();
         // What happens anyway is not this change's doing.
+        let whole = plan.clone();
         let place = |a: &quorate_policy::plan::Action| (a.kind, a.key.clone(), a.node.clone());
         let already: BTreeSet<_> = before.actions.iter().map(place).collect();
         plan.actions
@@ -236,6 +243,7 @@ impl Impact {
             abandoned,
             stale,
             configuration: state.configuration,
+            whole,
             plan,
         }
     }
@@ -295,16 +303,16 @@ impl Impact {
                 None => what,
             };
             let primitive = resource.split(':').next().unwrap_or(resource);
-            let away = is_away
-                .then(|| budget(&self.configuration, primitive, &Fault::OrderlyMove))
-                .flatten();
-            services.push((
-                resource.to_owned(),
-                what,
-                away.map(|budget| budget.total_ms()),
-            ));
+            let away = is_away.then(|| self.away_ms(primitive)).flatten();
+            services.push((resource.to_owned(), what, away));
         }
         services
+    }
+
+    /// From the beginning of its stop to the end of its start in this very plan, all timers run out.
+    fn away_ms(&self, primitive: &str) -> Option<u64> {
+        let fencing = budget(&self.configuration, primitive, &Fault::NodeLost)?.fencing_ms;
+        away_ms(&self.whole, fencing, primitive)
     }
 
     /// As lines for the operator.
@@ -457,6 +465,9 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
                 );
             } else {
                 println!("{text}");
+            }
+            if change.wait {
+                return crate::progress::until_settled(context, index.0);
             }
             Ok(Exit::Done)
         }

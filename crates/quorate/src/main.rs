@@ -10,6 +10,7 @@ mod error;
 mod facts;
 mod inputs;
 mod lines;
+mod progress;
 mod tools;
 mod view;
 

@@ -19,6 +19,12 @@ pub struct Args {
     /// Load what can be loaded in spite of errors.
     #[arg(long)]
     force: bool,
+    /// Watch until the cluster has settled [default at a terminal].
+    #[arg(long)]
+    wait: bool,
+    /// Do not watch.
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
     /// Judge the text alone: ask neither agents nor this host.
     #[arg(long)]
     no_host: bool,
@@ -34,6 +40,7 @@ pub fn run(args: Args, context: &Context) -> Result {
     }
     change.force = args.force;
     change.no_host = args.no_host;
+    change.wait = args.wait || (change.wait && !args.no_wait);
     apply(context, &current, &change)
 }
 

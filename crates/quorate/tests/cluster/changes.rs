@@ -1,0 +1,120 @@
+//! Configuration changed in every way that there is, on a real daemon: statements, editor, file; comments and order
+//! of what the operator wrote survive, and the services follow.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::daemons::{Node, alone, one_resource, where_is};
+
+#[test]
+fn a_configuration_is_changed_in_every_way_and_keeps_its_comments() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let Some(file) = one_resource(root.path()) else {
+        return;
+    };
+    let mut node = Node::new(root.path(), "n1");
+    node.init();
+    node.start();
+    node.until("itself leading", |s| s["leader"] == "n1");
+    let text = fs::read_to_string(&file).unwrap();
+    let commented = format!("# first of all\n{text}# the last word\n");
+    fs::write(&file, &commented).unwrap();
+
+    // A file, watched until it is in effect.
+    let said = node.good(&["apply", file.to_str().unwrap(), "--yes", "--wait"]);
+    assert!(said.contains("settled after"), "{said}");
+    assert!(where_is(&node.status().unwrap(), "d1").is_some());
+    assert_eq!(node.good(&["show"]), commented);
+
+    // Statements.
+    node.good(&[
+        "configure",
+        "--yes",
+        "primitive",
+        "d2",
+        "ocf:heartbeat:Dummy",
+        "op",
+        "monitor",
+        "interval=10s",
+    ]);
+    node.good(&["configure", "--yes", "property", "batch-limit=7"]);
+    node.good(&["configure", "--yes", "location", "l1", "d2", "50:", "n1"]);
+    node.until("d2 started", |s| where_is(s, "d2").is_some());
+    let shown = node.good(&["show"]);
+    assert!(
+        shown.starts_with("# first of all\n") && shown.contains("# the last word"),
+        "{shown}"
+    );
+    assert!(shown.contains("batch-limit=7"), "{shown}");
+    let shown = node.good(&["show", "d2"]);
+    assert!(
+        shown.contains("ocf:heartbeat:Dummy") && !shown.contains("d1"),
+        "{shown}"
+    );
+    let shown = node.good(&["show", "--xml", "l1"]);
+    assert!(
+        shown.contains("<rsc_location") && shown.contains("rsc=\"d2\""),
+        "{shown}"
+    );
+
+    // What explains it names the line.
+    let said = node.good(&["explain", "d2"]);
+    assert!(said.contains("location l1 d2 50: n1"), "{said}");
+    let said = node.good(&["explain", "d2", "--if", "monitor of d2 fails"]);
+    assert!(said.contains("is restarted where it is"), "{said}");
+    let said = node.bad(&["explain", "d2", "--if", "the moon falls"]);
+    assert!(said.contains("is no event"), "{said}");
+
+    // Another name goes through all that refers to it.
+    node.good(&["configure", "--yes", "rename", "l1", "l2"]);
+    assert!(node.good(&["show"]).contains("location l2 d2"));
+
+    // A plan changes nothing and says for how long a service is away.
+    let changed = root.path().join("changed.crm");
+    fs::write(
+        &changed,
+        node.good(&["show"])
+            .replace("interval=5s", "interval=6s")
+            .replace("d1.state", "other.state"),
+    )
+    .unwrap();
+    let before = node.good(&["show"]);
+    let said = node.good(&["plan", changed.to_str().unwrap()]);
+    assert!(said.contains("interval=6s"), "{said}");
+    assert!(said.contains("away for at most"), "{said}");
+    assert_eq!(node.good(&["show"]), before);
+
+    // The editor.
+    let editor = root.path().join("editor");
+    fs::write(
+        &editor,
+        "#!/bin/sh\nsed -i 's/batch-limit=7/batch-limit=9/' \"$1\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    let editor: &'static str = Box::leak(editor.to_str().unwrap().to_owned().into_boxed_str());
+    node.environment = vec![("EDITOR", editor), ("VISUAL", editor)];
+    node.good(&["edit", "--yes"]);
+    let shown = node.good(&["show"]);
+    assert!(
+        shown.contains("batch-limit=9") && shown.starts_with("# first of all\n"),
+        "{shown}"
+    );
+
+    // Gone: first it is stopped, then it may be removed.
+    let output = node.quorate(&["configure", "--yes", "delete", "l2", "d2"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        assert!(said.contains("would be removed while running"), "{said}");
+        node.good(&["tool", "crm", "--force", "resource", "stop", "d2"]);
+        node.until("d2 stopped", |s| where_is(s, "d2").is_none());
+        node.good(&["configure", "--yes", "delete", "l2", "d2"]);
+    }
+    let shown = node.good(&["show"]);
+    assert!(
+        !shown.contains("d2") && shown.starts_with("# first of all\n"),
+        "{shown}"
+    );
+    assert!(where_is(&node.status().unwrap(), "d1").is_some());
+}
