@@ -584,7 +584,17 @@ fn answer(record: &FenceRecord) -> crate::admin::Response {
         },
         FenceOutcome::Failed(why) => crate::requests::refused(
             &format!("fencing {} failed: {why}", record.target),
-            "try the device by hand: quorate fence check",
+            &if record.devices.is_empty() {
+                format!(
+                    "add a stonith resource that can fence {0}; if it is off: quorate fence confirm {0}",
+                    record.target
+                )
+            } else {
+                format!(
+                    "try the device by hand: quorate fence check {}",
+                    record.target
+                )
+            },
         ),
         FenceOutcome::Refuted => crate::requests::refused(
             &format!("{} answers after it was fenced", record.target),

@@ -52,7 +52,7 @@ impl Node {
             Wanted::Shutdown(id) => self.begin_drain(Some(id), out),
             Wanted::FenceCheck(id, node) => self.check_power(id, &node, out),
             Wanted::Force(id, lost, who) => {
-                let answer = self.force(&lost, &who).unwrap_or_else(|refusal| refusal);
+                let answer = self.force(&lost, &who).unwrap_or_else(|refusal| *refusal);
                 out.answers.push((id, answer));
             }
         }
@@ -217,14 +217,14 @@ impl Node {
     }
 
     /// Without quorum: the operator vouches that these are off, this node goes on alone (design rule R7).
-    fn force(&mut self, named: &[NodeName], who: &str) -> Result<Response, Response> {
+    fn force(&mut self, named: &[NodeName], who: &str) -> Result<Response, Box<Response>> {
         let mut lost = BTreeSet::new();
         for name in named {
             let Some(member) = crate::facts::member_named(&self.state, &name.0) else {
-                return Err(refused(
+                return Err(Box::new(refused(
                     &format!("{name} is no member"),
                     "see the members: quorate status",
-                ));
+                )));
             };
             lost.insert(member.clone());
         }
@@ -261,7 +261,7 @@ impl Node {
     }
 
     /// Whether nobody else can be alive if these are off.
-    fn may_force(&self, lost: &BTreeSet<NodeName>) -> Result<(), Response> {
+    fn may_force(&self, lost: &BTreeSet<NodeName>) -> Result<(), Box<Response>> {
         let answering = self
             .state
             .members
@@ -276,7 +276,10 @@ impl Node {
                      (`systemctl stop quorate` there), name it, and let it join again afterwards"
                 )
             };
-            return Err(refused(&format!("{name} answers: it is not off"), &help));
+            return Err(Box::new(refused(
+                &format!("{name} answers: it is not off"),
+                &help,
+            )));
         }
         // Another voter may live on the other side of a cut, and lead there.
         let unnamed: Vec<&str> = self
@@ -291,20 +294,20 @@ impl Node {
             .map(|(name, _)| name.0.as_str())
             .collect();
         if !unnamed.is_empty() {
-            return Err(refused(
+            return Err(Box::new(refused(
                 &format!(
                     "{} may be alive: there is no quorum, and it is not confirmed off",
                     unnamed.join(", ")
                 ),
                 "start or reconnect a majority of the voters; if that is impossible for ever: quorate recover --lost \
                  NODE for each of them",
-            ));
+            )));
         }
         if lost.is_empty() || lost.contains(&self.name) {
-            return Err(refused(
+            return Err(Box::new(refused(
                 "name the other voters, all of them, and not this node",
                 "see the members: quorate status",
-            ));
+            )));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub struct Engine {
 }
 
 impl Engine {
+    #[allow(clippy::needless_pass_by_value, reason = "as the real one")]
     pub fn start(start: EngineStart, now: Millis) -> Result<(Self, Vec<EngineOutput>), StoreError> {
         let engine = Self {
             inputs: Vec::new(),
