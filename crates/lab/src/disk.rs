@@ -66,6 +66,11 @@ const MASKED: [&str; 12] = [
     "systemd-firstboot.service",
 ];
 
+/// What the package brings beside the program.
+const UNIT: &str = include_str!("../../../packaging/systemd/quorate.service");
+const SESSIONS: &str = include_str!("../../../packaging/systemd/session-.scope.d/quorate.conf");
+const SESSIONS_FILE: &str = "etc/systemd/system/session-.scope.d/quorate.conf";
+
 /// Makes the image of one host's disk.
 pub(crate) fn make(layout: &Layout, contents: &Contents<'_>) -> Result<(), LabError> {
     let host = &contents.hosts[contents.index - 1];
@@ -80,6 +85,10 @@ pub(crate) fn make(layout: &Layout, contents: &Contents<'_>) -> Result<(), LabEr
         let to = upper.join(inside.strip_prefix("/").unwrap_or(inside));
         make_parent(&to)?;
         fs::copy(from, &to).io("cannot copy", from)?;
+        if inside.ends_with("quorate") {
+            write(&upper, "etc/systemd/system/quorate.service", UNIT)?;
+            write(&upper, SESSIONS_FILE, SESSIONS)?;
+        }
     }
     let image = dir.join("disk.img");
     make_image(&image, 4096, Some(&staging))?;

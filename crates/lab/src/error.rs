@@ -30,6 +30,12 @@ pub enum LabError {
         /// The name.
         name: String,
     },
+    /// Two hosts would have one name.
+    #[error("two hosts cannot both be called {name:?}")]
+    SameName {
+        /// The name.
+        name: String,
+    },
     /// The number of hosts is outside what a lab can hold.
     #[error("a lab has 1 to {max} hosts, not {count}")]
     BadHostCount {
@@ -39,8 +45,10 @@ pub enum LabError {
         max: usize,
     },
     /// There is no such lab.
-    #[error("there is no lab {name:?} under {}; `quorate lab up` makes one", state.display())]
+    #[error("there is no lab {name:?} under {} ({known}); `quorate lab --name {name} up` makes one", state.display())]
     NoLab {
+        /// Those that are.
+        known: String,
         /// Its name.
         name: String,
         /// Where it was looked for.

@@ -152,6 +152,20 @@ impl Host {
         })
     }
 
+    /// Waits until a host that has power can run commands: it may be booting just now.
+    pub fn wait_init(&self) -> Result<(), LabError> {
+        let deadline = Instant::now() + Duration::from_secs(BOOT_SECONDS_MAX);
+        while self.init().is_none() {
+            if !self.powered()? || Instant::now() > deadline {
+                return Err(LabError::PoweredOff {
+                    host: self.name.clone(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// A command that runs inside the host, in its namespaces and its cgroup.
     pub fn command<S: AsRef<std::ffi::OsStr>>(
         &self,
@@ -225,6 +239,11 @@ impl Host {
 
     /// Stops every process in the host between two instructions; its kernel still answers.
     pub fn freeze(&self) -> Result<(), LabError> {
+        if !self.powered()? {
+            return Err(LabError::PoweredOff {
+                host: self.name.clone(),
+            });
+        }
         cgroup::freeze(&self.cgroup()?, Frozen::Yes)
     }
 

@@ -117,6 +117,10 @@ impl Lab {
         let missing = || LabError::NoLab {
             name: name.to_owned(),
             state: state.to_owned(),
+            known: match Self::list(state) {
+                names if names.is_empty() => "none is there".to_owned(),
+                names => format!("there are: {}", names.join(", ")),
+            },
         };
         let names = fs::read_to_string(layout.dir().join("hosts")).map_err(|_| missing())?;
         let names: Vec<String> = names.lines().map(str::to_owned).collect();
@@ -340,7 +344,13 @@ fn check(options: &LabOptions) -> Result<(), LabError> {
             max: HOSTS_MAX,
         });
     }
-    options.hosts.iter().try_for_each(|name| check_name(name))
+    for (n, name) in options.hosts.iter().enumerate() {
+        check_name(name)?;
+        if options.hosts[..n].contains(name) {
+            return Err(LabError::SameName { name: name.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Containers often have a root that may make neither namespaces nor loop devices.

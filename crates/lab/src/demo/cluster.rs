@@ -124,9 +124,6 @@ pub struct Quorate<'a> {
     servers: Vec<&'a Host>,
 }
 
-const UNIT: &str = include_str!("../../../../packaging/systemd/quorate.service");
-const SESSIONS: &str = include_str!("../../../../packaging/systemd/session-.scope.d/quorate.conf");
-
 impl<'a> Quorate<'a> {
     /// Makes a cluster of all hosts of the lab; those named are servers, the others witnesses.
     pub fn form(
@@ -142,9 +139,6 @@ impl<'a> Quorate<'a> {
                 .map(|name| lab.host(name))
                 .collect::<Result<_, _>>()?,
         };
-        for host in lab.hosts() {
-            install_unit(host)?;
-        }
         let first = cluster.servers[0];
         let mut init: Vec<String> = ["quorate", "init", "--cluster", "wiki", "--detection-ms"]
             .map(str::to_owned)
@@ -260,17 +254,6 @@ fn recorded_call(happening: &serde_json::Value) -> Option<Call> {
         took_s: happening["took_ms"].as_f64()? / 1000.0,
         ended_s: Some(happening["at_ms"].as_f64()? / 1000.0),
     })
-}
-
-fn install_unit(host: &Host) -> Result<(), LabError> {
-    write_file(host, "/etc/systemd/system/quorate.service", UNIT)?;
-    host.run(["mkdir", "-p", "/etc/systemd/system/session-.scope.d"])?;
-    write_file(
-        host,
-        "/etc/systemd/system/session-.scope.d/quorate.conf",
-        SESSIONS,
-    )?;
-    host.run(["systemctl", "daemon-reload"]).map(drop)
 }
 
 fn write_file(host: &Host, path: &str, text: &str) -> Result<(), LabError> {

@@ -14,7 +14,7 @@ pub use configuration::{Fencing, configuration};
 pub use fault::Fault;
 pub use peer::Peer;
 pub use report::{html, json};
-pub use scenario::{FaultResult, Phases, Scenario};
+pub use scenario::{ColdStart, FaultResult, Phases, Scenario};
 
 /// The database servers of the demo.
 pub const SERVERS: [&str; 2] = ["server1", "server2"];

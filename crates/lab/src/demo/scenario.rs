@@ -64,6 +64,19 @@ pub struct FaultResult {
     pub problems: Vec<String>,
 }
 
+/// A start of both servers; times are seconds since they were switched on.
+#[derive(Debug, Clone, Copy)]
+pub struct ColdStart {
+    /// The client's first success.
+    pub outage_s: f64,
+    /// The timeline; detected: the manager's first decision.
+    pub phases: Phases,
+    /// See [`FaultResult`].
+    pub agents_s: Option<f64>,
+    /// See [`FaultResult`].
+    pub own_s: Option<f64>,
+}
+
 /// A cluster under a client's load.
 pub struct Scenario<'a> {
     lab: &'a Lab,
@@ -219,8 +232,8 @@ impl<'a> Scenario<'a> {
         Ok(result)
     }
 
-    /// Seconds from switching both servers on, after both were off, to the client's first success.
-    pub fn cold_start(&self) -> Result<f64, LabError> {
+    /// Switches both servers on after both were off, until the client's first success.
+    pub fn cold_start(&self) -> Result<ColdStart, LabError> {
         self.settle()?;
         let servers = self.cluster.servers();
         for server in &servers {
@@ -244,7 +257,18 @@ impl<'a> Scenario<'a> {
             .client
             .longest_outage(mark.mono)
             .map_or_else(Instant::now, |outage| outage.first_success);
-        Ok(first.saturating_duration_since(mark.mono).as_secs_f64())
+        let outage_s = first.saturating_duration_since(mark.mono).as_secs_f64();
+        // The agents' last calls are known when they have ended.
+        self.settle()?;
+        let phases = self.phases(mark, Some(outage_s));
+        let calls = self.cluster.calls_since(mark.wall_s);
+        let share = timeline::share(&calls, mark.wall_s, &phases);
+        Ok(ColdStart {
+            outage_s,
+            phases,
+            agents_s: share.agents_s,
+            own_s: share.own_s,
+        })
     }
 
     /// Does it; for a partition also looks how the survivors show it before the fencing is through.

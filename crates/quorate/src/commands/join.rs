@@ -17,7 +17,8 @@ pub struct Args {
     /// This node's name in the cluster [default: the host's name].
     #[arg(long)]
     name: Option<String>,
-    /// This host's address on the first network, then on the second [default: the one it reaches the cluster with].
+    /// This host's address on the first network, then on the second [default: those it reaches the cluster with, one
+    /// for each of the cluster's networks].
     #[arg(long = "address", value_name = "ADDRESS[:PORT]")]
     addresses: Vec<String>,
     /// This node only votes; it runs no resource unless a constraint names it.
@@ -32,13 +33,14 @@ pub fn run(args: Args, context: &Context) -> Result {
     let token = Token::parse(&args.token).map_err(|e| Error::new(e.to_string(), ""))?;
     let mut addresses = complete(&args.addresses)?;
     if addresses.is_empty() {
-        let own = own_address(&token).ok_or_else(|| {
-            Error::new(
+        let own = own_addresses(&token);
+        if own.is_empty() {
+            return Err(Error::new(
                 "the cluster's addresses cannot be reached from this host",
                 "give this host's address on the cluster's network with `--address`",
-            )
-        })?;
-        addresses = complete(&[own])?;
+            ));
+        }
+        addresses = complete(&own)?;
     }
     let plan = JoinPlan {
         token,
@@ -78,10 +80,21 @@ pub fn run(args: Args, context: &Context) -> Result {
     Ok(Exit::Done)
 }
 
-/// The address that this host would use towards the cluster. Nothing is sent.
-fn own_address(token: &Token) -> Option<String> {
-    let to: SocketAddr = token.addresses.first()?.parse().ok()?;
-    let any: SocketAddr = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().ok()?;
+/// The addresses that this host would use towards each of the cluster's networks. Nothing is sent.
+fn own_addresses(token: &Token) -> Vec<String> {
+    let mut own: Vec<String> = Vec::new();
+    for address in token.addresses.iter().filter_map(|address| own_address(address)) {
+        // Two networks behind one interface are one link from here.
+        if !own.contains(&address) {
+            own.push(address);
+        }
+    }
+    own
+}
+
+fn own_address(to: &str) -> Option<String> {
+    let to: SocketAddr = to.parse().ok()?;
+    let any: SocketAddr = if to.is_ipv4() { "0.0.0.0:0".parse().ok()? } else { "[::]:0".parse().ok()? };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(to).ok()?;
     Some(socket.local_addr().ok()?.ip().to_string())

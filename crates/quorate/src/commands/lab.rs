@@ -117,6 +117,7 @@ fn on_lab(lab: &Lab, verb: Verb, context: &Context) -> Result {
         Verb::Exec { host, command } => {
             let mut command = lab
                 .host(&host)
+                .and_then(|host| host.wait_init().map(|()| host))
                 .and_then(|host| host.command(command))
                 .map_err(failed)?;
             let status = command

@@ -63,6 +63,13 @@ struct Failover {
     /// For how long.
     #[arg(long, default_value_t = 10.0, requires = "false_detection")]
     minutes: f64,
+    /// Where to keep the result, renewed after each round.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "target/bench-failover.json"
+    )]
+    output: PathBuf,
     /// The lab's name: two at a time need two.
     #[arg(long, default_value = "bench")]
     name: String,
@@ -197,6 +204,7 @@ impl Failover {
                     Err(error) => eprintln!("  the round is lost: {}", describe(error)),
                 }
             }
+            self.save(&self.to_json(&samples, &footprints, latency))?;
         }
         if self.json {
             println!("{}", self.to_json(&samples, &footprints, latency));
@@ -204,6 +212,14 @@ impl Failover {
             self.print(&samples, &footprints, latency);
         }
         Ok(())
+    }
+
+    /// What is known so far, so that a long run that is ended early was not for nothing.
+    fn save(&self, json: &Value) -> Result<(), String> {
+        let file = &self.output;
+        let text = format!("{json:#}\n");
+        std::fs::write(file, text)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
     fn tell(&self, json: &Value, text: &str) -> Result<(), String> {
@@ -273,10 +289,16 @@ impl Failover {
                     }
                     Sample::of(&result)
                 }
-                None => Sample {
-                    outage: scenario.cold_start()?,
-                    ..Sample::default()
-                },
+                None => {
+                    let start = scenario.cold_start()?;
+                    Sample {
+                        outage: start.outage_s,
+                        detection: start.phases.detected_s,
+                        fencing: None,
+                        agents: start.agents_s,
+                        own: start.own_s,
+                    }
+                }
             };
             eprintln!("  {name}: {}", sample.line());
             samples.0[n].push(sample);

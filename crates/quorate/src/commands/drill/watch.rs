@@ -63,10 +63,10 @@ impl Watch<'_> {
         loop {
             let at = Instant::now();
             let look = self.look();
-            // A daemon that does not answer says nothing about the service; the probe does.
-            let is_good = match (&look.state, self.probe) {
-                (None, Some(_)) => look.answers,
-                _ => look.place.is_some() && look.answers,
+            // Its users decide whether it is there; without a probe, the cluster's word.
+            let is_good = match self.probe {
+                Some(_) => look.answers,
+                None => look.place.is_some(),
             };
             let is_placed = look.place.is_some();
             if let Some(place) = look.place {
@@ -102,13 +102,14 @@ impl Watch<'_> {
     }
 
     fn look(&self) -> Look {
+        let answers = self.probe.is_some_and(answers);
         match view::fetch(self.context) {
             Ok((state, local)) => {
                 let place = resource::place(&Picture::new(&state, &local), self.resource);
-                let answers = place.is_some() && self.answers();
                 Look { state: Some(state), place, answers }
             }
-            Err(_) => Look { state: None, place: None, answers: self.probe.is_some() && self.answers() },
+            // A daemon that does not answer says nothing about the service.
+            Err(_) => Look { state: None, place: None, answers },
         }
     }
 
@@ -154,21 +155,19 @@ impl Watch<'_> {
         }
     }
 
-    /// Whether the service takes a connection and does not drop it at once.
-    fn answers(&self) -> bool {
-        let Some(address) = self.probe else {
-            return true;
-        };
-        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
-            return false;
-        };
-        // Only a zero duration is refused.
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
-        match stream.read(&mut [0; 1]) {
-            Ok(bytes) => bytes > 0,
-            // A service that waits for its client to begin.
-            Err(e) => matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
-        }
+}
+
+/// Whether the service takes a connection and does not drop it at once.
+fn answers(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) else {
+        return false;
+    };
+    // Only a zero duration is refused.
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+    match stream.read(&mut [0; 1]) {
+        Ok(bytes) => bytes > 0,
+        // A service that waits for its client to begin.
+        Err(e) => matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
     }
 }
 
