@@ -1,5 +1,6 @@
 //! First stage: configuration and status -> [`World`].
 
+mod activity;
 mod bundle;
 mod config;
 pub(crate) mod failcount;
@@ -8,6 +9,7 @@ mod member;
 mod migration;
 mod nodes;
 mod resources;
+mod result;
 mod status;
 
 use crate::nvset;
@@ -107,5 +109,5 @@ pub(crate) fn failcount_base(id: &str) -> &str {
     resources::base_name(id)
 }
 
-pub(crate) use history::active_span;
+pub(crate) use activity::active_span;
 pub(crate) use migration::in_order;

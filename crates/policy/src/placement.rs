@@ -8,6 +8,7 @@ mod instances;
 mod nodes;
 mod primitive;
 mod promotable;
+mod related;
 mod utilization;
 
 use crate::options::Strategy;

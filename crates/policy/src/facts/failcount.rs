@@ -120,7 +120,7 @@ impl World<'_> {
             let failed =
                 |o: &OperationHistory| failure_of(base_name(&self.rscs[r].id), conf, interval, o);
             let blocked = match op {
-                Some(op) if op.rc != super::history::expected_rc(op) => failed(op),
+                Some(op) if op.rc != super::result::expected_rc(op) => failed(op),
                 // A success does not say which failure the count is from: any that is remembered counts.
                 _ => self.history_at(r, n).is_some_and(|h| {
                     self.cib.status.nodes[h.node_state].resources[h.resource]
@@ -166,5 +166,5 @@ fn failure_of(name: &str, conf: &Operation, interval_ms: i64, op: &OperationHist
     }
     op.id == format!("{name}_last_failure_0")
         || op.id == format!("{name}_{}_{interval_ms}", conf.name)
-            && op.rc != super::history::expected_rc(op)
+            && op.rc != super::result::expected_rc(op)
 }
