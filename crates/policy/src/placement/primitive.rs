@@ -161,6 +161,7 @@ impl World<'_> {
         if let Some(n) = node
             && !force
             && !self.node_available(n, self.rscs[r].allowed[n].score, GuestCheck::Nodes)
+            && !self.inside_own_container(r, n)
         {
             if if_none == IfNone::Stop {
                 self.set_next_role(r, Role::Stopped, "node availability");
@@ -194,6 +195,12 @@ impl World<'_> {
         changed
     }
 
+    /// What a bundle wraps belongs into its container, whether that one can run or not: whatever keeps
+    /// the container from running keeps its inside from starting, and is its reason.
+    fn inside_own_container(&self, r: RscIx, n: NodeIx) -> bool {
+        self.rscs[r].allowed[n].score >= 0 && self.is_bundle_node(n) && self.bundled(r)
+    }
+
     /// Undoes an assignment.
     pub(crate) fn take_back(&mut self, r: RscIx) {
         let children = self.rscs[r].children.clone();
@@ -217,8 +224,6 @@ impl World<'_> {
             return;
         };
         let up = self.rscs[r].assigned.is_some() && self.rscs[r].next_role != Role::Stopped;
-        // What a bundle wraps keeps its place inside: its stop follows from the container's.
-        let bundled = self.bundled(r);
         let node = &mut self.nodes[n];
         if up {
             node.online = true;
@@ -226,7 +231,7 @@ impl World<'_> {
                 // Only not seen, not known to be lost: the connection will tell.
                 node.unclean = false;
             }
-        } else if !bundled {
+        } else {
             node.shutdown = true;
         }
     }
