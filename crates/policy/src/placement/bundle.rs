@@ -125,13 +125,21 @@ impl World<'_> {
         self.replica_of(container).and_then(|p| p.child)
     }
 
-    /// Whether a bundle's colocations hold for it: its containers, and what is promoted inside them.
+    /// Whether a bundle's colocations hold for a part of it: they decide where containers go, and of what
+    /// is inside only which role it gets, once it has its place.
     pub(super) fn replica_part(&self, bundle: RscIx, r: RscIx) -> bool {
         if self.rscs[r].replica_container {
             return self.rscs[r].parent == Some(bundle);
         }
-        self.bundle(bundle)
-            .child
-            .is_some_and(|c| self.rscs[c].promotable && self.uber(r) == c)
+        let Some(child) = self.bundle(bundle).child else {
+            return false;
+        };
+        if !self.rscs[child].promotable || self.uber(r) != child {
+            return false;
+        }
+        if r == child {
+            return self.clone_info(child).merged_promotion;
+        }
+        !self.rscs[r].unassigned
     }
 }

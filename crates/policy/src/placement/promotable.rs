@@ -89,6 +89,7 @@ impl World<'_> {
     }
 
     pub(super) fn give_roles(&mut self, r: RscIx) {
+        self.clone_info_mut(r).merged_promotion = true;
         for cell in &mut self.rscs[r].allowed {
             cell.count = 0;
         }
