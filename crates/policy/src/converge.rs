@@ -33,7 +33,7 @@ pub fn advance(cib: &Cib, options: &Options) -> (Plan, Cib) {
     let world = run(cib, options, false);
     let plan = emit::plan(&world);
     let mut after = cib.clone();
-    execute(&world, &mut after);
+    execute(&world, &mut after, &[]);
     for action in plan
         .actions
         .iter()

@@ -191,7 +191,11 @@ pub fn apply(cib: &mut Cib, event: &Event, now: i64) -> Result<(), EventError> {
     }
 }
 
-fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> EventError {
+pub(crate) fn missing<'a>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> EventError {
     let list: Vec<&str> = known.clone().take(20).collect();
     let help = match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -204,7 +208,7 @@ fn missing<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
 }
 
 /// Id and name of a node as the configuration has them.
-fn known_node(cib: &Cib, name: &str) -> Result<(String, String), EventError> {
+pub(crate) fn known_node(cib: &Cib, name: &str) -> Result<(String, String), EventError> {
     cib.configuration
         .nodes
         .iter()
@@ -287,7 +291,7 @@ fn one_pair(kind: SetKind, id: &str, name: &str, value: &str) -> AttributeSet {
     }
 }
 
-fn set_transient(cib: &mut Cib, id: &str, node: &str, name: &str, value: &str) {
+pub(crate) fn set_transient(cib: &mut Cib, id: &str, node: &str, name: &str, value: &str) {
     let state = state_of(cib, id, node);
     for set in &mut state.transient {
         set.pairs.retain(|pair| pair.name != name);
@@ -300,7 +304,7 @@ fn set_transient(cib: &mut Cib, id: &str, node: &str, name: &str, value: &str) {
     ));
 }
 
-fn set_property(cib: &mut Cib, name: &str, value: &str) {
+pub(crate) fn set_property(cib: &mut Cib, name: &str, value: &str) {
     for set in &mut cib.configuration.options {
         set.pairs.retain(|pair| pair.name != name);
     }
@@ -309,7 +313,7 @@ fn set_property(cib: &mut Cib, name: &str, value: &str) {
         .push(one_pair(SetKind::Cluster, "what-if", name, value));
 }
 
-fn set_root(cib: &mut Cib, name: &str, value: &str) {
+pub(crate) fn set_root(cib: &mut Cib, name: &str, value: &str) {
     cib.attributes.retain(|(n, _)| n != name);
     cib.attributes.push((name.to_owned(), value.to_owned()));
 }

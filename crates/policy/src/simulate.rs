@@ -1,6 +1,9 @@
 //! What would happen: a plan carried out on paper, and the words that `crm_simulate -S` says about it.
 
 pub(crate) mod execute;
+mod inject;
+
+pub use inject::{Changed, Injection, Outcome, inject};
 
 use crate::world::World;
 use crate::{Options, facts, run, time};
@@ -21,6 +24,12 @@ pub struct Request {
     pub graph: bool,
     /// Write the action graph for Graphviz.
     pub dot: bool,
+    /// Capacities before and after.
+    pub utilization: bool,
+    /// What happened to the information base before the decision.
+    pub changed: Option<Changed>,
+    /// Operations that fail when the plan is carried out, and end that.
+    pub failing: Vec<Outcome>,
 }
 
 /// The answer.
@@ -34,6 +43,10 @@ pub struct Simulation {
     pub scores: Vec<String>,
     /// The graph for Graphviz.
     pub dot: String,
+    /// Capacities, a line each.
+    pub utilization: Vec<String>,
+    /// The information base once the plan has been carried out.
+    pub after: Option<Cib>,
 }
 
 /// Time of the decision: what the caller says, else what the information base says, else the given clock.
@@ -80,6 +93,11 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
     text.push_str(&now.status_head());
     text.push_str("Current cluster status:\n");
     text.push_str(&now.status_text());
+    if let Some(changed) = &request.changed {
+        text.push_str("\nPerforming Requested Modifications:\n");
+        text.push_str(&changed.text);
+    }
+    let cib = request.changed.as_ref().map_or(cib, |changed| &changed.cib);
     let world = run(cib, &request.options, request.scores);
     text.push_str("\nTransition Summary:\n");
     text.push_str(&world.summary_text());
@@ -95,10 +113,13 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
         out.scores.extend(world.promotion_log.iter().cloned());
         out.scores.sort();
     }
+    if request.utilization {
+        out.utilization = utilization(cib, &world, request.options.now);
+    }
     if !request.plan_only {
         text.push_str("\nExecuting Cluster Transition:\n");
         let mut after = cib.clone();
-        text.push_str(&execute::execute(&world, &mut after));
+        text.push_str(&execute::execute(&world, &mut after, &request.failing));
         let mut revised = facts::gather(&after, request.options.now);
         // What was under way is not shown of a status that the plan has been carried out on.
         for rsc in &mut revised.rscs {
@@ -107,7 +128,45 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
         text.push_str(&head);
         text.push_str("\nRevised Cluster Status:\n");
         text.push_str(&revised.status_text());
+        drop(revised);
+        out.after = Some(after);
     }
     out.text = text;
+    out
+}
+
+/// Capacities of nodes before and after, and what each resource takes where.
+fn utilization(cib: &Cib, world: &World<'_>, now: i64) -> Vec<String> {
+    let list = |map: &std::collections::BTreeMap<String, i64>| -> String {
+        map.iter()
+            .map(|(name, value)| format!(" {name}={value}"))
+            .collect()
+    };
+    let before = facts::gather(cib, now);
+    let mut out = Vec::new();
+    for node in &before.nodes {
+        out.push(format!(
+            "Original: {} capacity:{}",
+            node.name,
+            list(&node.utilization)
+        ));
+    }
+    for rsc in world.rscs.iter().filter(|rsc| rsc.children.is_empty()) {
+        if let Some(n) = rsc.assigned {
+            let node = &world.nodes[n].name;
+            out.push(format!(
+                "{} utilization on {node}:{}",
+                rsc.id,
+                list(&rsc.utilization)
+            ));
+        }
+    }
+    for node in &world.nodes {
+        out.push(format!(
+            "Remaining: {} capacity:{}",
+            node.name,
+            list(&node.utilization)
+        ));
+    }
     out
 }

@@ -1,5 +1,6 @@
 //! Carries out a graph on a copy of the status.
 
+use super::inject::{Outcome, count_failure, write_result};
 use crate::action::{Task, flag};
 use crate::world::{ActIx, World};
 use quorate_model::cib::Cib;
@@ -7,7 +8,7 @@ use quorate_model::status::{NodeState, OperationHistory, ResourceHistory};
 use std::fmt::Write;
 
 /// Runs all actions, in the order in which they become possible; returns what was said.
-pub(crate) fn execute(world: &World<'_>, cib: &mut Cib) -> String {
+pub(crate) fn execute(world: &World<'_>, cib: &mut Cib, failing: &[Outcome]) -> String {
     let mut out = String::new();
     let mut place = vec![usize::MAX; world.actions.len()];
     for (ix, &a) in world.graph.iter().enumerate() {
@@ -24,12 +25,54 @@ pub(crate) fn execute(world: &World<'_>, cib: &mut Cib) -> String {
                     .all(|&f| place[f] != usize::MAX && done[place[f]]);
             if ready {
                 one(world, world.graph[ix], cib, &mut out);
+                if let Some(outcome) = failure(world, world.graph[ix], failing) {
+                    // Nothing after a failure is carried out: the cluster would decide anew.
+                    fail(world, world.graph[ix], outcome, cib, &mut out);
+                    return out;
+                }
                 done[ix] = true;
                 progress = true;
             }
         }
     }
     out
+}
+
+/// Whether an action is to fail.
+fn failure<'f>(world: &World<'_>, a: ActIx, failing: &'f [Outcome]) -> Option<&'f Outcome> {
+    let action = &world.actions[a];
+    let (r, n) = (action.rsc?, action.node?);
+    if action.is(flag::PSEUDO) {
+        return None;
+    }
+    let name = world.shown_rsc(r, Some(n));
+    failing.iter().find(|outcome| {
+        (outcome.resource == name || outcome.resource == world.rscs[r].id)
+            && outcome.task == action.task_text()
+            && i64::try_from(outcome.interval_ms) == Ok(action.interval_ms)
+            && outcome.node == world.nodes[n].name
+    })
+}
+
+/// The result that was asked for instead of success.
+fn fail(world: &World<'_>, a: ActIx, outcome: &Outcome, cib: &mut Cib, out: &mut String) {
+    let action = &world.actions[a];
+    let (Some(r), Some(n)) = (action.rsc, action.node) else {
+        return;
+    };
+    let node = &world.nodes[n];
+    let _ = writeln!(
+        out,
+        "Pretending action {} failed with rc={}",
+        a + 1,
+        outcome.rc
+    );
+    let name = world.shown_rsc(r, Some(n));
+    count_failure(cib, outcome, (&node.id, &node.name), world.now, out);
+    let state = state_of(cib, &node.id, &node.name);
+    if let Some(history) = state.resources.iter_mut().find(|h| h.id == name) {
+        write_result(history, outcome, action.target_rc.unwrap_or(0), world.now);
+    }
 }
 
 fn one(world: &World<'_>, a: ActIx, cib: &mut Cib, out: &mut String) {

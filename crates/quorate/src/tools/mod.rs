@@ -40,6 +40,7 @@ const TOOLS: &[(&str, Tool)] = &[
     ("crm_resource", |a| {
         cluster::run("crm_resource", crm_resource::run, a)
     }),
+    ("crm_simulate", crate::commands::simulate::tool),
     ("attrd_updater", |a| {
         cluster::run("attrd_updater", attrd_updater::run, a)
     }),
