@@ -238,3 +238,11 @@ fn large_texts_are_read_in_linear_time() {
     assert!(diagnostics.is_empty());
     assert_eq!(document.configuration().resources.len(), 5_000);
 }
+
+#[test]
+fn pairs_behind_a_nodes_name_are_its_attributes() {
+    let (short, found) = quorate_model::crm::parse("node a standby=on\n");
+    assert!(found.is_empty(), "{found:?}");
+    let (long, _) = quorate_model::crm::parse("node a attributes standby=on\n");
+    assert_eq!(short.configuration(), long.configuration());
+}

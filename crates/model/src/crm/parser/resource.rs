@@ -105,6 +105,10 @@ impl Parser<'_, '_> {
             } else if self.eat("utilization") {
                 let set = self.attribute_set(SetKind::Utilization, name, NODE_SECTIONS);
                 node.sets.push(set);
+            } else if self.peek().is_some_and(|word| word.equals.is_some()) {
+                // Pairs right behind the name are attributes, too.
+                let set = self.attribute_set(SetKind::Instance, name, NODE_SECTIONS);
+                node.sets.push(set);
             } else {
                 self.finish();
             }
