@@ -135,13 +135,11 @@ impl World<'_> {
         };
         let rsc = &self.rscs[r];
         let container = rsc.container.map(|c| &self.rscs[c]);
-        let host = container.and_then(|c| {
-            if c.running.len() == 1 {
-                c.running.first()
-            } else {
-                None
-            }
-        });
+        // Of a guest it matters who holds the connection: a bundle's container may be on another node.
+        let host = match rsc.running.as_slice() {
+            [one] if container.is_some() => Some(one),
+            _ => None,
+        };
         let mut online = self.nodes[n].online;
         let mut shutdown = self.nodes[n].shutdown;
         let mut reset = self.nodes[n].remote_requires_reset;
