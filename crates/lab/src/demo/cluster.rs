@@ -243,7 +243,9 @@ fn milestones(happening: &serde_json::Value) -> Vec<Milestone> {
 /// The call of an agent or a fence device that a happening of the history records.
 fn recorded_call(happening: &serde_json::Value) -> Option<Call> {
     let about = |n: usize| happening["about"][n].as_str().unwrap_or("").to_owned();
+    let text = happening["text"].as_str()?;
     let action = match happening["kind"].as_str()? {
+        "operation" if text.contains("_monitor_0 of ") => "probe".to_owned(),
         "operation" => about(2),
         "fencing" => "fence".to_owned(),
         _ => return None,

@@ -41,8 +41,10 @@ pub(crate) fn share(calls: &[Call], fault_s: f64, phases: &Phases) -> Share {
         .filter_map(|call| span(call))
         .map(|(from, _)| from)
         .fold(begin, f64::max);
-    let fencing = calls.iter().filter(|call| call.action == "fence");
-    let all: Vec<Span> = fencing
+    let others = calls
+        .iter()
+        .filter(|call| ["fence", "probe"].contains(&call.action.as_str()));
+    let all: Vec<Span> = others
         .filter_map(span)
         .chain(spans.iter().copied())
         .collect();

@@ -199,6 +199,13 @@ fn phases(state: &ClusterState, since_ms: i64) -> Vec<(String, f64)> {
     phases
 }
 
+/// Something is being started, stopped or looked at. Only the leader knows of running actions; what is pending shows
+/// everywhere.
+fn is_busy(picture: &Picture) -> bool {
+    let active = || picture.resources.iter().flat_map(|line| &line.active);
+    !picture.running.is_empty() || active().any(|active| active.pending.is_some())
+}
+
 /// Waits until every node is back and nothing needs attention; what is missing where it takes too long.
 pub(in crate::commands) fn wait_whole(context: &Context, patience: Duration) -> Result<Duration, String> {
     let begun = Instant::now();
@@ -210,6 +217,7 @@ pub(in crate::commands) fn wait_whole(context: &Context, patience: Duration) -> 
                 match absent {
                     Some(node) => Some(format!("{} is {}", node.name, node.state)),
                     None if picture.needs_attention() => Some("something needs attention".to_owned()),
+                    None if is_busy(&picture) => Some("actions still run".to_owned()),
                     None => None,
                 }
             }
