@@ -193,7 +193,7 @@ impl World<'_> {
             }
             let mut at = Some(r);
             while let Some(x) = at {
-                if let Some(container) = self.rscs[x].container {
+                if let Some(container) = self.rscs[x].container.filter(|&c| c != r) {
                     add("container", self.rscs[container].id.clone());
                 }
                 at = self.rscs[x].parent;

@@ -292,11 +292,27 @@ impl World<'_> {
             .map(|(n, _)| self.nodes[n].name.clone())
             .collect();
         out.insert("notify_available_uname".to_owned(), or_blank(available));
+        if self.meta(r, "container-attribute-target") == Some("host") {
+            let hosts = (0..self.nodes.len()).map(|n| self.nodes[self.host_now(n)].name.clone());
+            out.insert("notify_all_hosts".to_owned(), or_blank(hosts.collect()));
+        }
         out.insert(
             "notify_all_uname".to_owned(),
             or_blank(self.nodes.iter().map(|n| n.name.clone()).collect()),
         );
         out
+    }
+
+    /// The host on which a guest's container runs; any other node itself.
+    fn host_now(&self, n: NodeIx) -> NodeIx {
+        if !self.is_guest(n) {
+            return n;
+        }
+        let container = self.nodes[n]
+            .remote_rsc
+            .and_then(|r| self.rscs[r].container);
+        let running = container.and_then(|c| self.rscs[c].running.first().copied());
+        running.unwrap_or(n)
     }
 
     fn notify_name(&self, r: RscIx) -> String {
@@ -395,7 +411,12 @@ impl World<'_> {
         let a = self.action_with_key(r, key, Task::Notify, 0, Some(n), optional);
         for (k, v) in meta.iter().chain(keys.iter()) {
             if k.starts_with("notify") {
-                self.actions[a].meta.insert(k.clone(), v.clone());
+                let own = &mut self.actions[a].meta;
+                if k == "notify_key_operation" && own.get(k).is_some_and(|v| v == "stonith") {
+                    // Fencing, which implies the stop, was told first.
+                    continue;
+                }
+                own.insert(k.clone(), v.clone());
             }
         }
         self.order(op, a, rel::ORDERED);

@@ -126,6 +126,15 @@ impl<'c> World<'c> {
                 parse_ms(delay).unwrap_or(0).to_string(),
             );
         }
+        if let Some(origin) = op.and_then(|o| attribute(o, "interval-origin"))
+            && let Some(at) = crate::time::parse(origin)
+            && interval_ms >= 1000
+        {
+            // It runs at whole intervals from then on.
+            let wait_s = (at - self.now).rem_euclid(interval_ms / 1000);
+            meta.insert("start-delay".to_owned(), (wait_s * 1000).to_string());
+            meta.insert("interval-origin".to_owned(), origin.to_owned());
+        }
         let timeout = meta
             .get("timeout")
             .and_then(|t| parse_ms(t))
@@ -180,6 +189,11 @@ impl<'c> World<'c> {
             Needs::Nothing
         };
         let on_fail = self.on_fail(r, task.text(), interval_ms, &meta);
+        let mut meta = meta;
+        if task == Task::Stop && meta.get("on-fail").is_some_and(|v| v == "stop") {
+            // To stop what failed to stop says nothing; whoever executes it is not told.
+            meta.remove("on-fail");
+        }
         let fail_role = self.fail_role(r, task.text(), on_fail);
         let entry = self.find_op(r, task.text(), interval_ms, true).is_some();
         let action = &mut self.actions[a];

@@ -322,6 +322,7 @@ impl World<'_> {
             self.order_tasks((i, Task::Demote), (r, Task::Demoted), rel::THEN_GRAPHED);
             self.order_tasks((r, Task::Promote), (i, Task::Promote), rel::FIRST_GRAPHED);
             self.order_tasks((i, Task::Promote), (r, Task::Promoted), rel::THEN_GRAPHED);
+            self.order_tasks((i, Task::Demote), (i, Task::Promote), rel::ORDERED);
             if let (true, Some(p)) = (ordered, previous) {
                 self.order_tasks((p, Task::Promote), (i, Task::Promote), rel::ORDERED);
                 self.order_tasks((i, Task::Demote), (p, Task::Demote), rel::ORDERED);

@@ -34,9 +34,11 @@ impl World<'_> {
         if !partial {
             let to = self.action(r, Task::MigrateTo, 0, Some(c), true);
             self.migrate_meta(to, c, a);
-            // It can leave the resource on either node, so that its beginning must be known, too.
-            let meta = &mut self.actions[to].meta;
-            meta.insert("record-pending".to_owned(), "true".to_owned());
+            if !self.rscs[r].remote_connection {
+                // It can leave the resource on either node, so that its beginning must be known, too.
+                let meta = &mut self.actions[to].meta;
+                meta.insert("record-pending".to_owned(), "true".to_owned());
+            }
         }
         let from = self.action(r, Task::MigrateFrom, 0, Some(a), true);
         self.migrate_meta(from, c, a);
