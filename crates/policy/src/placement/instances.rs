@@ -68,7 +68,7 @@ impl World<'_> {
             (Some(_), None) => return Ordering::Less,
             (Some(x), Some(y)) => (x, y),
         };
-        let order = cell_b.score.cmp(&cell_a.score);
+        let order = cell_a.count.cmp(&cell_b.count);
         if order != Ordering::Equal {
             return order;
         }
