@@ -52,7 +52,7 @@ fn by_call(a: &OperationHistory, b: &OperationHistory) -> Ordering {
 ///
 /// The order is no total one where something is pending or was never numbered, so that the way in which it is
 /// established matters: halves of the list, the latest entry first, are sorted and merged.
-pub(crate) fn in_order<'o>(ops: &'o [OperationHistory]) -> Vec<&'o OperationHistory> {
+pub(crate) fn in_order(ops: &[OperationHistory]) -> Vec<&OperationHistory> {
     if ops.len() < 2 {
         return ops.iter().collect();
     }
