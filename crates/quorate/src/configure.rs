@@ -179,7 +179,6 @@ impl Impact {
         let decided = |state: &ClusterState| {
             let options = quorate_policy::Options {
                 now: now_ms / 1000,
-                ..Default::default()
             };
             quorate_policy::schedule(&cib(state, quorum, now_ms), &options)
         };

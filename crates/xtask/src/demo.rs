@@ -194,6 +194,7 @@ pub fn build(profile: Profile) -> Result<PathBuf, String> {
 }
 
 /// An error with everything that caused it.
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub fn describe(error: LabError) -> String {
     let error: &dyn std::error::Error = &error;
     let mut text = error.to_string();

@@ -20,7 +20,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result {
     let current = Current::fetch(context)?;
     let path = match args.backup.as_deref() {
-        Some(number) if number.parse::<u64>().is_ok() => backup_folder().join(format!("{:0>8}.crm", number)),
+        Some(number) if number.parse::<u64>().is_ok() => backup_folder().join(format!("{number:0>8}.crm")),
         Some(file) => PathBuf::from(file),
         None => backups().pop().ok_or_else(|| {
             Error::new("there is no backup on this host", "backups are on the host where the change was made; name a file")

@@ -260,6 +260,7 @@ pub fn access(name: &str, value: &str) -> Access {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "a question is asked once")]
 fn answer(ask: Ask, cluster: &mut dyn Cluster) -> Result<Said, Said> {
     match ask.scope {
         Scope::Status | Scope::Nodes => of_node(&ask, cluster),

@@ -136,6 +136,7 @@ fn changes(body: Body, line: &str) -> Request {
 }
 
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "literals")]
 fn sets(body: Body, line: &str, expected: (&str, &str, Access, Lifetime)) {
     match changes(body, line) {
         Request::Attribute {
