@@ -163,13 +163,11 @@ impl Bmc<'_> {
             let namespace = self.layout.namespace();
             let verb = if yes { "replace" } else { "del" };
             let address = format!("{}/24", bmc_address(self.index));
-            run(
-                &mut command(["ip", "-n", &namespace, "address", verb]).args([
-                    &address,
-                    "dev",
-                    Link::Service.name(),
-                ]),
-            )
+            run(command(["ip", "-n", &namespace, "address", verb]).args([
+                &address,
+                "dev",
+                Link::Service.name(),
+            ]))
         };
         if (before == BmcMode::Unreachable) != (mode == BmcMode::Unreachable) {
             reachable(mode != BmcMode::Unreachable)?;

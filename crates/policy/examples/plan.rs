@@ -54,7 +54,7 @@ fn main() {
                 repeat = args
                     .next()
                     .and_then(|n| n.parse().ok())
-                    .expect("--repeat N")
+                    .expect("--repeat N");
             }
             _ => files.push(arg),
         }

@@ -13,7 +13,7 @@ use crate::view::picture::{Picture, ResourceLine};
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(250);
 /// How long is watched at most; the cluster goes on by itself.
-const AT_MOST: Duration = Duration::from_mins(15);
+const AT_MOST: Duration = Duration::from_secs(15 * 60);
 /// So many looks in a row must find nothing to do.
 const QUIET_LOOKS: u32 = 2;
 

@@ -420,6 +420,10 @@ fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Fault {
         FaultKind::Process => Fault::ProcessDies(resource),
         FaultKind::Agent => Fault::Agent {
             resource,
+            #[allow(
+                clippy::explicit_auto_deref,
+                reason = "without it the type is not inferred"
+            )]
             action: *rng.pick(&["start", "stop", "monitor"]),
             manner: *rng.pick(&[
                 Manner::Fails,

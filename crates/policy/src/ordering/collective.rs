@@ -106,8 +106,7 @@ impl World<'_> {
             return flags;
         }
         let containers = self.instances(r);
-        let flags = self.instance_flags(a, &containers, node);
-        flags
+        self.instance_flags(a, &containers, node)
     }
 
     #[allow(clippy::too_many_arguments)]

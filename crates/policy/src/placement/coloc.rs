@@ -154,6 +154,10 @@ impl World<'_> {
     ) {
         let con = con.map(|c| &self.colocations[c]);
         let cells = &self.rscs[source].allowed;
+        #[allow(
+            clippy::needless_range_loop,
+            reason = "the number names a node of several tables"
+        )]
         for n in 0..work.len() {
             if !work[n].allowed || nonnegative && work[n].score == FILTERED {
                 continue;

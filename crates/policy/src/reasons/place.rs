@@ -54,7 +54,7 @@ pub(crate) fn unmanaged_by(world: &World<'_>, r: RscIx) -> String {
 pub(crate) fn unmanaged(world: &World<'_>, r: RscIx) -> Option<Source> {
     if world.opts.fencing
         && !world.have_fence_device
-        && world.rscs[r].meta.get("is-managed").is_none()
+        && !world.rscs[r].meta.contains_key("is-managed")
     {
         return Some(Source::Fact(
             "there is no fence device although fencing is on".to_owned(),

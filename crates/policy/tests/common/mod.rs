@@ -256,6 +256,10 @@ pub fn made() -> impl Strategy<Value = Made> {
     })
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test may be told how long to search"
+)]
 /// So many cases, always the same ones; `PROPTEST_CASES` asks for more, and for others every time.
 pub fn config(cases: u32) -> ProptestConfig {
     let default = ProptestConfig {

@@ -113,7 +113,7 @@ impl World<'_> {
             }
             (Waits::Beat { .. }, _) => self.clients.beat += 1,
             (Waits::Token { host, hash }, Response::Done { .. }) => {
-                self.ask_for_admission(host, hash)
+                self.ask_for_admission(host, hash);
             }
             (Waits::Admission { host }, Response::Admitted(identity)) => self.joins(host, identity),
             (Waits::Token { host, .. } | Waits::Admission { host }, response) => {
@@ -386,6 +386,10 @@ impl World<'_> {
         }
     }
 
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "it is the machine's from now on"
+    )]
     fn joins(&mut self, host: Host, identity: Identity) {
         let rack = &mut self.racks[host.0];
         if !std::mem::take(&mut rack.joins) {
