@@ -284,7 +284,40 @@ impl Run<'_> {
                 .collect(),
             faults: faults.to_vec(),
         };
+        let mut outcome = outcome;
+        if single {
+            self.say_why(&mut outcome, &settled.cib, &after);
+        }
         (outcome, settled.cib)
+    }
+
+    /// Of what is lost: why no node takes it.
+    fn say_why(&self, outcome: &mut Outcome, cib: &Cib, after: &Picture) {
+        let lost: Vec<String> = outcome.lost().into_iter().map(str::to_owned).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let told = crate::explain::explain(cib, self.options);
+        for service in lost {
+            let gone = after.of.get(&service).into_iter().flatten();
+            // What stands first in the service keeps the rest from running.
+            let gone: Vec<&String> = gone
+                .filter(|(_, on)| on.is_empty())
+                .map(|(p, _)| p)
+                .collect();
+            let first = told.resources.iter().find(|v| gone.contains(&&v.primitive));
+            for node in first.iter().flat_map(|v| &v.nodes) {
+                let text = format!(
+                    "{} not on {}: {}",
+                    first.map_or("", |v| v.primitive.as_str()),
+                    node.node,
+                    node.reason.text
+                );
+                outcome
+                    .blocked
+                    .push((text, node.way_out.clone().unwrap_or_default()));
+            }
+        }
     }
 
     /// Whether anything changed.

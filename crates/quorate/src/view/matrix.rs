@@ -142,7 +142,10 @@ fn points(out: &mut String, matrix: &Matrix) {
         let _ = writeln!(out, "  {fault}: {} does not come back", lost.join(", "));
         let outcome = matrix.single.iter().find(|o| o.faults[0] == *fault);
         for (why, way_out) in outcome.iter().flat_map(|o| &o.blocked).take(3) {
-            let _ = writeln!(out, "    {why}\n      -> {way_out}");
+            let _ = writeln!(out, "    {why}");
+            if !way_out.is_empty() {
+                let _ = writeln!(out, "      -> {way_out}");
+            }
         }
     }
     for outcome in matrix.single.iter().filter(|o| !o.is_settled) {
