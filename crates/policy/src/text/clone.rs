@@ -90,7 +90,12 @@ impl World<'_> {
 
     fn stopped_lines(&self, r: RscIx, indent: usize, out: &mut String) {
         let rsc = &self.rscs[r];
-        let disabled = self.meta(r, "target-role").and_then(Role::parse) == Some(Role::Stopped);
+        // The clone says so, or what it is made of.
+        let wanted = self.meta(r, "target-role").or_else(|| {
+            let any = rsc.children.first()?;
+            self.meta(*any, "target-role")
+        });
+        let disabled = wanted.and_then(Role::parse) == Some(Role::Stopped);
         let state = if disabled {
             "Stopped (disabled)"
         } else {
