@@ -26,7 +26,7 @@ pub struct Args {
     /// Give an answer again for so many seconds.
     #[arg(short = 'c', long, value_name = "SECONDS", default_value_t = 1.0)]
     cache_time: f64,
-    /// Option file whose [client] group says how to reach the database.
+    /// Option file whose `[client]` group says how to reach the database.
     #[arg(
         short = 'f',
         long,
