@@ -36,10 +36,15 @@ impl Conformance {
         let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
         let command =
             format!("{target}/debug/examples/simulate --cib {{xml}} {{args}} --graph {{graph}}");
+        let scores = format!("{target}/debug/examples/simulate --cib {{xml}} {{args}} --scores");
         let mut scorer = Command::new("python3");
-        scorer
-            .arg(data.join("score.py"))
-            .args(["--cmd", &command, "--by-family"]);
+        scorer.arg(data.join("score.py")).args([
+            "--cmd",
+            &command,
+            "--scores-cmd",
+            &scores,
+            "--by-family",
+        ]);
         if self.verbose {
             scorer.args(["-v", "--diff", "10"]);
         }
@@ -52,7 +57,8 @@ impl Conformance {
         if self.verbose {
             return ExitCode::SUCCESS;
         }
-        match std::fs::write("docs/conformance.md", page(&text)) {
+        let before = std::fs::read_to_string("docs/conformance.md").unwrap_or_default();
+        match std::fs::write("docs/conformance.md", page(&text, &before)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: cannot write docs/conformance.md: {error}");
@@ -62,24 +68,23 @@ impl Conformance {
     }
 }
 
-fn page(table: &str) -> String {
-    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+/// The page with a new table; what is written below it (which case differs, and why) stays.
+fn page(table: &str, before: &str) -> String {
+    let lines: Vec<&str> = table
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with("conformance:"))
+        .collect();
+    let below = before
+        .split_once("```\n")
+        .and_then(|(_, rest)| rest.split_once("\n```\n"))
+        .map_or("", |(_, below)| below);
     format!(
         "# Conformance of the scheduler\n\n\
          511 recorded decisions of Pacemaker's scheduler (its public regression suite, not part of this\n\
          repository), compared by `cargo xtask conformance`. A case passes when the text is equal byte for byte,\n\
          the graph has the same actions, and each action waits for the same others.\n\n\
-         ```\n{}\n```\n\n\
-         ## Rules that are missing\n\n{}",
+         ```\n{}\n```\n{below}",
         lines.join("\n"),
-        MISSING
     )
 }
-
-/// What the failing cases lack, most first.
-const MISSING: &str = "\
-- Bundles: replicas, their addresses, containers and connections are read but not scheduled.\n\
-- Remote and guest nodes: orders of their actions against connections and containers.\n\
-- Live migration behind ordered resources, and loads of nodes during it.\n\
-- Shutdown locks, and clearing of fail counts after a changed definition in some forms.\n\
-- `graph` column: attributes of actions that Pacemaker adds for clones (`CRM_meta_clone_max` ...).\n";
