@@ -78,7 +78,7 @@ pub fn is_true(text: Option<&str>) -> bool {
 pub fn parse_ms(text: &str) -> Option<i64> {
     let t = text.trim();
     if t.starts_with('P') {
-        return crate::time::duration_seconds(t).map(|s| s * 1000);
+        return crate::time::duration_seconds(t).map(|s| s.saturating_mul(1000));
     }
     let digits_end = t.find(|c: char| !c.is_ascii_digit()).unwrap_or(t.len());
     if digits_end == 0 {

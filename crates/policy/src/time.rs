@@ -141,8 +141,8 @@ pub fn duration_seconds(text: &str) -> Option<i64> {
         let end = rest.find(|c: char| !c.is_ascii_digit())?;
         let n: i64 = rest[..end].parse().ok()?;
         let unit = rest[end..].chars().next()?;
-        rest = &rest[end + 1..];
-        total += n * match (unit, in_time) {
+        rest = &rest[end + unit.len_utf8()..];
+        let seconds = match (unit, in_time) {
             ('Y', _) => 365 * 86_400,
             ('M', false) => 30 * 86_400,
             ('W', _) => 7 * 86_400,
@@ -152,6 +152,7 @@ pub fn duration_seconds(text: &str) -> Option<i64> {
             ('S', _) => 1,
             _ => return None,
         };
+        total = total.checked_add(n.checked_mul(seconds)?)?;
     }
     Some(total)
 }
@@ -219,6 +220,14 @@ fn in_range(have: i64, range: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn odd_durations_are_none_and_do_no_harm() {
+        assert_eq!(duration_seconds("P1é"), None);
+        assert_eq!(duration_seconds("P9223372036854775807Y"), None);
+        assert_eq!(duration_seconds("P9223372036854775807ST1S"), None);
+        assert_eq!(duration_seconds("P1DT2H"), Some(93_600));
+    }
 
     #[test]
     fn reads_the_forms_of_iso_8601() {
