@@ -140,9 +140,10 @@ impl Policy {
             let theirs = match (peer, size.slow_peer && !self.full) {
                 (false, _) => Err("not installed"),
                 (true, true) => Err("minutes: --full"),
-                (true, false) => {
-                    measure(&[PEER, "-x", &text(&respelled(&file)?)], PEER_SECONDS_MAX)
-                }
+                (true, false) => measure(
+                    &[PEER, "-R", "-x", &text(&respelled(&file)?)],
+                    PEER_SECONDS_MAX,
+                ),
             };
             rows.push(ours(program, &size.name(), &[text(&file)], &[], theirs)?);
             let _ = std::fs::remove_file(&file);
