@@ -3,12 +3,17 @@
 //! It obeys the newest term it has heard of and orders for its own boot only. Results are kept and sent until
 //! the log has them; a repeated order is answered with the kept result.
 
+mod adopt;
+mod monitors;
+mod results;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::apply::rc_and_status;
-use crate::entry::{FailureWeight, Report};
-use crate::event::{AgentCall, AgentResult, Effect, FoundRun, LogLevel, Outcome};
-use crate::ids::{Incarnation, Millis, Now, RunId, Session, Term};
+use crate::entry::Report;
+use crate::event::{AgentCall, AgentResult, Effect, LogLevel, Outcome};
+use crate::ids::{Incarnation, Millis, Now, RunId, Term};
 use crate::message::{Message, NodeInventory, Order, OrderKind};
 use crate::outbox::{Outbox, To};
 use crate::start::Inventory;
@@ -112,6 +117,8 @@ pub struct Executor {
     kept_order: VecDeque<String>,
     resend_at: Millis,
     is_draining: bool,
+    /// As of this step.
+    lease: Lease,
     /// Orders that wait for the lease, each until a time.
     without_lease: Vec<(Millis, Order)>,
     /// Orders of an earlier session whose runs the shell has not told of.
@@ -150,6 +157,7 @@ impl Executor {
             kept_order: VecDeque::new(),
             resend_at: Millis(0),
             is_draining: false,
+            lease: Lease::Expired,
             without_lease: Vec::new(),
             left_orders: BTreeMap::new(),
             order_keys: BTreeMap::new(),
@@ -159,92 +167,6 @@ impl Executor {
         };
         executor.adopt(inventory, now);
         executor
-    }
-
-    fn adopt(&mut self, inventory: &Inventory, now: Now) {
-        if crate::seeded::has(crate::seeded::Bug::InventoryForgotten) {
-            return;
-        }
-        for (key, value) in &inventory.remembered {
-            if let Some(id) = key.strip_prefix("device/") {
-                self.registered.insert(id.to_owned());
-            }
-            let Ok(order) = minicbor::decode::<Order>(value) else {
-                continue;
-            };
-            if let Some((_, run)) = key.strip_prefix("order/").and_then(|k| k.rsplit_once('/')) {
-                let run = RunId(run.parse().unwrap_or(0));
-                self.next_run = self.next_run.max(run.0 + 1);
-                self.order_keys.insert(order.name.clone(), key.clone());
-                if inventory.running.contains(&run) {
-                    self.term = self.term.max(order.term);
-                    self.await_run(run, order);
-                } else {
-                    self.left_orders.insert(order.name.clone(), order);
-                }
-                continue;
-            }
-            let Some(id) = key.strip_prefix("monitor/") else {
-                continue;
-            };
-            let last = Some((order.expected_rc, 0));
-            let monitor = Recurring {
-                order,
-                next: now.mono,
-                last,
-                run: None,
-                again: false,
-            };
-            self.recurring.insert(id.to_owned(), monitor);
-        }
-    }
-
-    /// A run of an earlier session: its result is reported, or its end awaited.
-    fn adopt_run(&mut self, found: &FoundRun, now: Now) {
-        if crate::seeded::has(crate::seeded::Bug::InventoryForgotten) {
-            return;
-        }
-        let remembered = self.left_orders.remove(&found.call.name);
-        let order = remembered.unwrap_or_else(|| order_of(&found.call));
-        self.term = self.term.max(order.term);
-        match &found.result {
-            Some(result) if !found.call.name.is_empty() => {
-                self.report(&order, result.clone(), now);
-            }
-            Some(_) => {}
-            None if found.call.name.is_empty() => {
-                let resource = found.call.resource.clone();
-                self.busy.insert(resource.clone(), found.run);
-                let purpose = Purpose::Discarded;
-                self.runs.insert(found.run, Run { purpose, resource });
-            }
-            None => self.await_run(found.run, order),
-        }
-    }
-
-    fn await_run(&mut self, run: RunId, order: Order) {
-        let resource = order.call.resource.clone();
-        let purpose = Purpose::Order(Box::new(order));
-        self.busy.insert(resource.clone(), run);
-        self.runs.insert(run, Run { purpose, resource });
-    }
-
-    /// Orders of an earlier session of whose run nothing is known any more: what they led to is looked at.
-    pub fn resolve_left(&mut self, now: Now, out: &mut Outbox) {
-        for (_, order) in std::mem::take(&mut self.left_orders) {
-            self.verify(Box::new(order), now, out);
-        }
-    }
-
-    /// What the shell's journal knows of runs of an earlier session.
-    pub fn found(&mut self, runs: &[FoundRun], now: Now) {
-        for found in runs {
-            let is_known =
-                self.runs.contains_key(&found.run) || self.kept.contains_key(&found.call.name);
-            if !is_known {
-                self.adopt_run(found, now);
-            }
-        }
     }
 
     /// The newest term it has heard of.
@@ -306,16 +228,8 @@ impl Executor {
             self.answer_again(&order.name, now, out);
             return;
         }
-        let needs_lease = matches!(order.kind, OrderKind::Begin | OrderKind::Recurring);
-        let is_checked = !crate::seeded::has(crate::seeded::Bug::LeaseIgnored);
-        if needs_lease && lease == Lease::Expired && is_checked {
-            // It comes within a probe's time, if at all; later the leader asks again.
-            let until = now.mono.plus(LEASE_WAIT_MS);
-            self.without_lease
-                .retain(|(_, waiting)| waiting.name != order.name);
-            if self.without_lease.len() < QUEUE_MAX {
-                self.without_lease.push((until, order));
-            }
+        self.lease = lease;
+        if self.waits_for_lease(&order, now) {
             return;
         }
         match order.kind {
@@ -323,7 +237,7 @@ impl Executor {
                 self.may_leave = true;
             }
             OrderKind::Cancel => {
-                let id = monitor_id(&order.call.resource, &order.key);
+                let id = monitors::monitor_id(&order.call.resource, &order.key);
                 self.cancel(&id, out);
                 self.report(&order, exited(0), now);
                 self.send_pending(now, out);
@@ -335,8 +249,33 @@ impl Executor {
         }
     }
 
+    /// An order that needs the lease waits where there is none: it comes within a probe's time, if at all; later the
+    /// leader asks again.
+    fn waits_for_lease(&mut self, order: &Order, now: Now) -> bool {
+        let needs_lease = matches!(order.kind, OrderKind::Begin | OrderKind::Recurring);
+        if !needs_lease
+            || self.lease == Lease::Valid
+            || crate::seeded::has(crate::seeded::Bug::LeaseIgnored)
+        {
+            return false;
+        }
+        let until = now.mono.plus(LEASE_WAIT_MS);
+        self.without_lease
+            .retain(|(_, waiting)| waiting.name != order.name);
+        if self.without_lease.len() < QUEUE_MAX {
+            self.without_lease.push((until, order.clone()));
+        }
+        true
+    }
+
+    /// Whether this node may begin something in this step.
+    pub fn set_lease(&mut self, lease: Lease) {
+        self.lease = lease;
+    }
+
     /// Orders that came before the lease begin as soon as it is there.
     pub fn with_lease(&mut self, lease: Lease, now: Now, out: &mut Outbox) {
+        self.lease = lease;
         if self.without_lease.is_empty() {
             return;
         }
@@ -357,31 +296,6 @@ impl Executor {
                 matches!(&run.purpose, Purpose::Order(order) | Purpose::Verify(order) if order.name == name)
             })
             || self.recurring.values().any(|monitor| monitor.order.name == name)
-    }
-
-    fn answer_again(&mut self, name: &str, now: Now, out: &mut Outbox) {
-        if let Some(report) = self.kept.get(name) {
-            out.send(
-                To::Leader,
-                Message::Reports {
-                    incarnation: self.incarnation,
-                    reports: vec![report.clone()],
-                },
-            );
-            return;
-        }
-        // A monitor that was taken over from an earlier session has not spoken in this one: it speaks now.
-        let monitor = self
-            .recurring
-            .values_mut()
-            .find(|monitor| monitor.order.name == name && monitor.run.is_none());
-        if let Some(monitor) = monitor
-            && monitor.last.is_some()
-        {
-            monitor.last = None;
-            monitor.next = now.mono;
-            self.run_due(now, out);
-        }
     }
 
     fn enqueue(&mut self, order: Order, now: Now, out: &mut Outbox) {
@@ -417,6 +331,11 @@ impl Executor {
             self.queues.remove(resource);
             return;
         };
+        // It may have waited longer for another run than the lease lasted.
+        if self.waits_for_lease(&order, now) {
+            self.next_of(resource, now, out);
+            return;
+        }
         if let Some(rc) = self.registration(&order, out) {
             self.report(&order, exited(rc), now);
             self.send_pending(now, out);
@@ -490,87 +409,6 @@ impl Executor {
         self.run(call, Purpose::Device { id, term, by }, out);
     }
 
-    fn begin_recurring(&mut self, order: Order, now: Now, out: &mut Outbox) {
-        let id = monitor_id(&order.call.resource, &order.key);
-        self.cancel(&id, out);
-        out.effect(Effect::Remember {
-            key: format!("monitor/{id}"),
-            value: Some(encode(&order)),
-        });
-        let monitor = Recurring {
-            order,
-            next: now.mono,
-            last: None,
-            run: None,
-            again: false,
-        };
-        self.recurring.insert(id, monitor);
-        self.run_due(now, out);
-    }
-
-    fn cancel(&mut self, id: &str, out: &mut Outbox) {
-        let Some(monitor) = self.recurring.remove(id) else {
-            return;
-        };
-        out.effect(Effect::Remember {
-            key: format!("monitor/{id}"),
-            value: None,
-        });
-        if let Some(run) = monitor.run
-            && let Some(known) = self.runs.get_mut(&run)
-        {
-            known.purpose = Purpose::Discarded;
-            out.effect(Effect::KillAgent(run));
-        }
-    }
-
-    fn cancel_all(&mut self, resource: &str, out: &mut Outbox) {
-        let ids: Vec<String> = self
-            .recurring
-            .iter()
-            .filter(|(_, monitor)| monitor.order.call.resource == resource)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ids {
-            self.cancel(&id, out);
-        }
-    }
-
-    /// Runs the monitors that are due and whose resource is not busy.
-    fn run_due(&mut self, now: Now, out: &mut Outbox) {
-        let due: Vec<String> = self
-            .recurring
-            .iter()
-            .filter(|(_, monitor)| monitor.run.is_none() && monitor.next <= now.mono)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in due {
-            let Some(monitor) = self.recurring.get(&id) else {
-                continue;
-            };
-            if self.busy.contains_key(&monitor.order.call.resource) {
-                continue;
-            }
-            let call = monitor.order.call.clone();
-            let run = self.run(call, Purpose::Recurring(id.clone()), out);
-            if let Some(monitor) = self.recurring.get_mut(&id) {
-                monitor.run = Some(run);
-                monitor.again = false;
-            }
-        }
-    }
-
-    /// A process that a resource left behind has exited: its monitors are due.
-    pub fn process_exited(&mut self, resource: &str, now: Now, out: &mut Outbox) {
-        for monitor in self.recurring.values_mut() {
-            if monitor.order.call.resource == resource {
-                monitor.next = now.mono;
-                monitor.again = monitor.run.is_some();
-            }
-        }
-        self.run_due(now, out);
-    }
-
     /// A run has ended.
     pub fn done(&mut self, run: RunId, result: AgentResult, now: Now, out: &mut Outbox) {
         let Some(known) = self.runs.remove(&run) else {
@@ -598,7 +436,7 @@ impl Executor {
                 self.send_pending(now, out);
             }
             Purpose::Verify(order) => {
-                let verdict = verdict(&order, result);
+                let verdict = adopt::verdict(&order, result);
                 self.report(&order, verdict, now);
                 self.send_pending(now, out);
             }
@@ -613,122 +451,6 @@ impl Executor {
         }
         self.next_of(&known.resource, now, out);
         self.run_due(now, out);
-    }
-
-    /// The end of a run of an earlier session is known, its exit code is not.
-    fn verify(&mut self, order: Box<Order>, now: Now, out: &mut Outbox) {
-        if order.call.action == "stop" {
-            // Stopping what is stopped succeeds: the order is carried out once more.
-            let resource = order.call.resource.clone();
-            self.queues
-                .entry(resource.clone())
-                .or_default()
-                .push_front(*order);
-            self.next_of(&resource, now, out);
-            return;
-        }
-        let mut call = order.call.clone();
-        call.action = "monitor".to_owned();
-        call.name = String::new();
-        self.run(call, Purpose::Verify(order), out);
-    }
-
-    fn monitored(&mut self, id: &str, result: AgentResult, now: Now, out: &mut Outbox) {
-        let Some(monitor) = self.recurring.get_mut(id) else {
-            return;
-        };
-        monitor.run = None;
-        let interval = monitor.order.call.interval_ms.max(100);
-        monitor.next = if monitor.again {
-            now.mono
-        } else {
-            now.mono.plus(interval)
-        };
-        if result.outcome == Outcome::Lost {
-            return;
-        }
-        let said = rc_and_status(result.outcome);
-        if monitor.last == Some(said) {
-            return;
-        }
-        let is_first = monitor.last.is_none();
-        monitor.last = Some(said);
-        let mut order = monitor.order.clone();
-        if !is_first {
-            order.name = String::new();
-        }
-        self.report(&order, result, now);
-        self.send_pending(now, out);
-    }
-
-    fn report(&mut self, order: &Order, result: AgentResult, now: Now) {
-        let number = self.next_report;
-        self.next_report += 1;
-        let (rc, status) = rc_and_status(result.outcome);
-        let has_failed = status != 0 || rc != order.expected_rc;
-        let report = Report {
-            number,
-            action: order.name.clone(),
-            resource: order.call.resource.clone(),
-            class: order.call.class.clone(),
-            provider: order.call.provider.clone(),
-            agent: order.call.agent.clone(),
-            key: order.key.clone(),
-            operation: order.call.action.clone(),
-            interval_ms: order.call.interval_ms,
-            transition_key: order.transition_key.clone(),
-            expected_rc: order.expected_rc,
-            result,
-            wall_ms: now.wall_ms,
-            failure: if has_failed {
-                order.failure
-            } else {
-                FailureWeight::None
-            },
-            migration: order.migration.clone(),
-            session: self.incarnation.session,
-        };
-        if !order.name.is_empty() {
-            if self.kept_order.len() >= KEPT_MAX
-                && let Some(oldest) = self.kept_order.pop_front()
-            {
-                self.kept.remove(&oldest);
-            }
-            self.kept.insert(order.name.clone(), report.clone());
-            self.kept_order.push_back(order.name.clone());
-        }
-        self.pending.push_back(report);
-    }
-
-    /// Sends what the log does not have.
-    pub fn send_pending(&mut self, now: Now, out: &mut Outbox) {
-        if self.pending.is_empty() {
-            return;
-        }
-        self.resend_at = now.mono.plus(RESEND_MS);
-        out.send(
-            To::Leader,
-            Message::Reports {
-                incarnation: self.incarnation,
-                reports: self.pending.iter().cloned().collect(),
-            },
-        );
-    }
-
-    /// The log has the reports of this session up to this one.
-    pub fn recorded(&mut self, session: Session, upto: u64, out: &mut Outbox) {
-        if session != self.incarnation.session {
-            return;
-        }
-        while let Some(report) = self.pending.front() {
-            if report.number > upto {
-                break;
-            }
-            if let Some(key) = self.order_keys.remove(&report.action) {
-                out.effect(Effect::Remember { key, value: None });
-            }
-            self.pending.pop_front();
-        }
     }
 
     /// Time passed.
@@ -753,12 +475,20 @@ impl Executor {
         monitors.chain(resend).min().unwrap_or(Millis(u64::MAX))
     }
 
-    /// Whether an ordered action has ended, and as expected.
-    #[must_use]
-    pub fn kept_result(&self, name: &str) -> Option<bool> {
-        let report = self.kept.get(name)?;
-        let (rc, status) = rc_and_status(report.result.outcome);
-        Some(status == 0 && rc == report.expected_rc)
+    /// Calls that run, wait to run or were left by an earlier session, and make a resource run.
+    pub fn begun(&self) -> impl Iterator<Item = &AgentCall> {
+        let running = self.runs.values().filter_map(|run| match &run.purpose {
+            Purpose::Order(order) | Purpose::Verify(order) => Some(&**order),
+            _ => None,
+        });
+        running
+            .chain(self.queues.values().flatten())
+            .chain(self.left_orders.values())
+            .map(|order| &order.call)
+            .filter(|call| {
+                let begins = matches!(call.action.as_str(), "start" | "promote" | "migrate_from");
+                begins && call.class != "stonith"
+            })
     }
 
     /// Nothing that was ordered runs or waits here.
@@ -770,16 +500,6 @@ impl Executor {
                 .values()
                 .all(|run| !matches!(run.purpose, Purpose::Order(_) | Purpose::Verify(_)))
     }
-
-    /// All results are in the log.
-    #[must_use]
-    pub fn is_reported(&self) -> bool {
-        self.pending.is_empty()
-    }
-}
-
-fn monitor_id(resource: &str, key: &str) -> String {
-    format!("{resource}/{key}")
 }
 
 fn encode(order: &Order) -> Vec<u8> {
@@ -793,50 +513,5 @@ fn exited(rc: i32) -> AgentResult {
         output: String::new(),
         took_ms: 0,
         digests: None,
-    }
-}
-
-/// What a look says about an action whose exit code was lost.
-fn verdict(order: &Order, look: AgentResult) -> AgentResult {
-    let expected = match order.call.action.as_str() {
-        "promote" => 8,
-        "monitor" => return look,
-        _ => 0,
-    };
-    let is_active = match look.outcome {
-        Outcome::Exited(rc) => rc == expected,
-        _ => false,
-    };
-    if is_active {
-        return AgentResult {
-            outcome: Outcome::Exited(0),
-            ..look
-        };
-    }
-    AgentResult {
-        outcome: Outcome::Exited(1),
-        exit_reason: "the daemon was restarted meanwhile and found it not done".to_owned(),
-        ..look
-    }
-}
-
-/// The little that the call alone says about an order.
-fn order_of(call: &AgentCall) -> Order {
-    let is_look = call.action == "monitor";
-    Order {
-        name: call.name.clone(),
-        term: Term(0),
-        boot: crate::ids::Boot(0),
-        kind: if is_look {
-            OrderKind::Look
-        } else {
-            OrderKind::Begin
-        },
-        key: format!("{}_{}_{}", call.resource, call.action, call.interval_ms),
-        transition_key: String::new(),
-        expected_rc: 0,
-        failure: FailureWeight::None,
-        migration: Vec::new(),
-        call: call.clone(),
     }
 }

@@ -30,6 +30,12 @@ pub fn cib(state: &ClusterState, quorum: Quorum, wall_ms: i64) -> Cib {
             (!is_over).then(|| move_constraint(id, record))
         }));
     configuration.constraints.extend(witness_bans(state));
+    if has_watchdogs(state) {
+        let id = "have-watchdog".to_owned();
+        let mut set = empty_set(SetKind::Cluster, id.clone());
+        set.pairs.push(pair_of(&id, "have-watchdog", "true"));
+        configuration.options.push(set);
+    }
     let have_quorum = if quorum == Quorum::Has { "1" } else { "0" };
     Cib {
         attributes: vec![
@@ -84,6 +90,16 @@ pub fn cib_for_plan(state: &ClusterState, wall_ms: i64) -> Cib {
         }
     }
     cib(&settled, Quorum::Has, wall_ms)
+}
+
+/// Every node that runs resources has armed a watchdog: each makes an end of itself when its lease has ended.
+fn has_watchdogs(state: &ClusterState) -> bool {
+    let mut seen = state
+        .nodes
+        .iter()
+        .filter(|(name, node)| takes_part(state, name) && node.presence != Presence::Unseen)
+        .peekable();
+    seen.peek().is_some() && seen.all(|(_, node)| node.watchdog_ms.is_some())
 }
 
 /// A witness takes part in decisions only where a constraint names it.

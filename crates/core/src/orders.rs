@@ -204,13 +204,12 @@ pub fn intent(
         _ => return None,
     };
     let base = resource.id.split(':').next().unwrap_or(&resource.id);
-    let is_instance = resource.id.contains(':');
     Some(Intent {
         action: name.to_owned(),
         resource: resource.id.clone(),
         boot: state.boot(&node),
         node,
-        is_exclusive: is_instance || !anonymous.contains(base),
+        is_exclusive: !anonymous.contains(base),
         source,
     })
 }

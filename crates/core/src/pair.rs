@@ -113,6 +113,22 @@ impl Pair {
         self.phase = Phase::Together;
     }
 
+    /// The peer speaks in this boot: a request against another one is void, and the next waits until then, so
+    /// that contact can come first.
+    pub fn void_for(&mut self, boot: Boot, until: Millis, outputs: &mut Vec<EngineOutput>) {
+        let Phase::Fencing {
+            request,
+            boot: asked,
+        } = self.phase
+        else {
+            return;
+        };
+        if asked != boot {
+            outputs.push(EngineOutput::PairFenceCancelled { request });
+            self.phase = Phase::Waiting { until };
+        }
+    }
+
     /// A verdict. `Some`: the peer's vote may be replaced now.
     ///
     /// R4: only this node's own, uncancelled request counts, and only confirmed.

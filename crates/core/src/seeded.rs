@@ -47,12 +47,40 @@ pub enum Bug {
     StopsBeforeProbes,
     /// A restarted daemon forgets what an earlier session of it left running.
     InventoryForgotten,
+    /// A lost quorum stops what the log says, not what was begun here since.
+    UnrecordedForgotten,
+    /// The watchdog is fed although the lease has ended and something runs.
+    WatchdogAlwaysFed,
+    /// A node without a fence device is recovered from as soon as it is lost, whatever its lease and watchdog say.
+    WatchdogNotAwaited,
+    /// What a repeated stop of an earlier session is for does not wait for the run that still hangs.
+    AdoptedNotAwaited,
+    /// A log entry is acknowledged as soon as its leader has it.
+    AcknowledgedEarly,
+    /// A result is forgotten once it was sent.
+    ResultForgotten,
+    /// A start is ordered while its intent is on its way into the log.
+    IntentNotAwaited,
+    /// A new leader does not wait for what an older one began.
+    ForeignIgnored,
+    /// A stop that failed counts as one that worked.
+    FailedStopReleases,
+    /// A start that failed leaves nothing behind.
+    FailedStartReleases,
+    /// Recurring monitors report what they find first, and nothing after that.
+    MonitorSilent,
+    /// What a node without quorum stops is stopped in no order.
+    LocalStopUnordered,
+    /// The number of a daemon's start is not written down.
+    StartNumberReused,
+    /// A lease lasts from the answer's arrival, not from the question's departure.
+    LeaseFromArrival,
     /// A rebooted node is believed to run what it ran before.
     RebootKeepsHistory,
 }
 
 /// All bugs with their names.
-pub const ALL: [(&str, Bug); 22] = [
+pub const ALL: [(&str, Bug); 36] = [
     ("R1-sends-before-durable", Bug::SendsBeforeDurable),
     ("R2-always-eligible", Bug::AlwaysEligible),
     ("R3-fences-too-early", Bug::FencesTooEarly),
@@ -74,6 +102,20 @@ pub const ALL: [(&str, Bug); 22] = [
     ("local-stop-forgets", Bug::LocalStopForgets),
     ("stops-before-probes", Bug::StopsBeforeProbes),
     ("inventory-forgotten", Bug::InventoryForgotten),
+    ("unrecorded-forgotten", Bug::UnrecordedForgotten),
+    ("watchdog-always-fed", Bug::WatchdogAlwaysFed),
+    ("watchdog-not-awaited", Bug::WatchdogNotAwaited),
+    ("adopted-not-awaited", Bug::AdoptedNotAwaited),
+    ("acknowledged-early", Bug::AcknowledgedEarly),
+    ("result-forgotten", Bug::ResultForgotten),
+    ("intent-not-awaited", Bug::IntentNotAwaited),
+    ("foreign-ignored", Bug::ForeignIgnored),
+    ("failed-stop-releases", Bug::FailedStopReleases),
+    ("failed-start-releases", Bug::FailedStartReleases),
+    ("monitor-silent", Bug::MonitorSilent),
+    ("local-stop-unordered", Bug::LocalStopUnordered),
+    ("start-number-reused", Bug::StartNumberReused),
+    ("lease-from-arrival", Bug::LeaseFromArrival),
     ("reboot-keeps-history", Bug::RebootKeepsHistory),
 ];
 

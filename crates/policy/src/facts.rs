@@ -54,10 +54,12 @@ pub(crate) fn gather_noting(
     };
     let quorate = is_true(root("have-quorum"));
     let panic = is_true(root("no-quorum-panic"));
+    let opts = ClusterOptions::new(options, quorate, panic);
+    let have_watchdog = opts.have_watchdog;
     let mut world = World {
         cib,
         now,
-        opts: ClusterOptions::new(options, quorate, panic),
+        opts,
         nodes: Vec::new(),
         node_by_name: BTreeMap::new(),
         node_by_id: BTreeMap::new(),
@@ -89,7 +91,8 @@ pub(crate) fn gather_noting(
         ledger,
         promotion_log: Vec::new(),
         have_unfencing: false,
-        have_fence_device: false,
+        // A watchdog on every node makes an end of each, with or without other devices.
+        have_fence_device: have_watchdog,
         pseudo_by_key: BTreeMap::new(),
         have_colocations: false,
         levels: cib.configuration.fencing_levels.iter().collect(),

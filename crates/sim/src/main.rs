@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Parser, Subcommand};
 use quorate_sim::brain::Production;
 use quorate_sim::checkers::Violation;
-use quorate_sim::scenario::{Scenario, Shapes};
+use quorate_sim::scenario::{KINDS, Scenario, Shapes};
 use quorate_sim::shrink::shrink;
 use quorate_sim::time::{SECOND, Time, show};
 use quorate_sim::trace::Trace;
@@ -53,7 +53,7 @@ struct Sim {
     #[arg(long)]
     bugs: bool,
     /// Seeds for each of these bugs at most.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 20_000)]
     bug_seeds: u64,
     /// Only these bugs.
     #[arg(long)]
@@ -367,6 +367,14 @@ fn replay(seed: u64, shapes: Shapes, trace: bool, shrinks: bool) -> ExitCode {
         "seed {seed}: {:?}, network {:?}",
         scenario.shape, scenario.network
     );
+    for (kind, rate) in &scenario.rates.0 {
+        let name = KINDS.iter().find(|(known, _)| known == kind);
+        println!(
+            "  rate of {}: {} in a million",
+            name.map_or("", |(_, name)| name),
+            rate.0
+        );
+    }
     for step in &scenario.steps {
         println!(
             "  {} s, {} ms: {:?}",

@@ -10,12 +10,16 @@ use crate::truth::{Host, Kind, Resource};
 /// The cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// Machines that run resources: 2 to 5.
+    /// Machines that run resources: 1 to 9.
     pub servers: usize,
     /// One more voter that runs none.
     pub witness: bool,
     /// Each machine has a BMC that every other may use.
     pub fencing: bool,
+    /// Each machine has armed a watchdog; without BMCs, recovery rests on it.
+    pub watchdog: bool,
+    /// A process that runs on every server.
+    pub clone: bool,
     /// Single processes beside the database's group.
     pub workers: usize,
 }
@@ -50,6 +54,12 @@ impl Shape {
         for number in 1..=self.workers {
             all.push(one(&format!("worker{number}"), Kind::Process, None));
         }
+        if self.clone {
+            all.push(Resource {
+                copies_max: self.servers,
+                ..one("web", Kind::Process, None)
+            });
+        }
         all
     }
 
@@ -69,6 +79,10 @@ impl Shape {
         for number in 1..=self.workers {
             text += &primitive(&format!("worker{number}"), "Process", revision);
         }
+        if self.clone {
+            text += &primitive("web", "Process", revision);
+            text += "clone web-clone web\n";
+        }
         if self.fencing {
             for host in (0..self.machines()).map(Host) {
                 text += &format!(
@@ -79,7 +93,7 @@ impl Shape {
         }
         text += &format!(
             "property cib-bootstrap-options: \\\n\tstonith-enabled={} \\\n\tno-quorum-policy=stop \\\n\tstonith-timeout=30s\n",
-            self.fencing
+            self.fencing || self.watchdog
         );
         text
     }
@@ -223,46 +237,115 @@ pub struct Step {
     pub fault: Fault,
 }
 
-/// Kinds of faults that a seed may switch on.
+/// Kinds of faults, each with a rate that the seed draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
-    /// Power.
-    Power,
-    /// Daemons.
-    Daemon,
-    /// Pauses.
+    /// A machine loses its power.
+    PowerLoss,
+    /// All lose it at once.
+    Blackout,
+    /// A daemon is killed.
+    DaemonKill,
+    /// A machine is stopped for a while.
     Pause,
-    /// Cuts.
+    /// Wires between two machines are cut.
     Cut,
-    /// Isolations.
+    /// The same in one direction only.
+    OneWayCut,
+    /// All wires of a machine are cut.
     Isolate,
-    /// Disks.
-    Disk,
-    /// Processes.
-    Process,
-    /// Agents.
-    Agent,
-    /// BMCs.
-    Bmc,
-    /// Wall clocks.
-    Clock,
-    /// Operators.
+    /// Those to the BMCs, too.
+    IsolateFromBmcs,
+    /// Syncing takes long.
+    DiskSlow,
+    /// A disk cannot grow.
+    DiskFull,
+    /// A sync fails.
+    SyncFails,
+    /// A process dies.
+    ProcessDies,
+    /// An agent fails and does nothing.
+    AgentFails,
+    /// It fails after it did its work.
+    AgentFailsLate,
+    /// It hangs.
+    AgentHangs,
+    /// It takes long.
+    AgentSlow,
+    /// A BMC does not answer.
+    BmcSilent,
+    /// It answers late.
+    BmcSlow,
+    /// It says yes and does nothing.
+    BmcLiesYes,
+    /// It says no and does it later.
+    BmcLiesNo,
+    /// A wall clock is wrong.
+    WallClock,
+    /// An operator does something.
     Operator,
 }
 
-const KINDS: [FaultKind; 11] = [
-    FaultKind::Power,
-    FaultKind::Daemon,
-    FaultKind::Pause,
-    FaultKind::Cut,
-    FaultKind::Isolate,
-    FaultKind::Disk,
-    FaultKind::Process,
-    FaultKind::Agent,
-    FaultKind::Bmc,
-    FaultKind::Clock,
-    FaultKind::Operator,
+/// All kinds with their names.
+pub const KINDS: [(FaultKind, &str); 22] = [
+    (FaultKind::PowerLoss, "power-loss"),
+    (FaultKind::Blackout, "blackout"),
+    (FaultKind::DaemonKill, "daemon-kill"),
+    (FaultKind::Pause, "pause"),
+    (FaultKind::Cut, "cut"),
+    (FaultKind::OneWayCut, "one-way-cut"),
+    (FaultKind::Isolate, "isolate"),
+    (FaultKind::IsolateFromBmcs, "isolate-from-bmcs"),
+    (FaultKind::DiskSlow, "disk-slow"),
+    (FaultKind::DiskFull, "disk-full"),
+    (FaultKind::SyncFails, "sync-fails"),
+    (FaultKind::ProcessDies, "process-dies"),
+    (FaultKind::AgentFails, "agent-fails"),
+    (FaultKind::AgentFailsLate, "agent-fails-late"),
+    (FaultKind::AgentHangs, "agent-hangs"),
+    (FaultKind::AgentSlow, "agent-slow"),
+    (FaultKind::BmcSilent, "bmc-silent"),
+    (FaultKind::BmcSlow, "bmc-slow"),
+    (FaultKind::BmcLiesYes, "bmc-lies-yes"),
+    (FaultKind::BmcLiesNo, "bmc-lies-no"),
+    (FaultKind::WallClock, "wall-clock"),
+    (FaultKind::Operator, "operator"),
 ];
+
+/// How often each kind of fault happens: swarm testing, each seed switches most of them off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FaultRates(pub Vec<(FaultKind, Rate)>);
+
+impl FaultRates {
+    fn draw(rng: &mut Rng) -> Self {
+        let drawn = KINDS
+            .into_iter()
+            .filter_map(|(kind, _)| {
+                let weight = *rng.pick(&[0, 0, 0, 1, 3, 9]);
+                (weight > 0).then_some((kind, weight))
+            })
+            .collect::<Vec<(FaultKind, u32)>>();
+        let sum: u32 = drawn.iter().map(|(_, weight)| weight).sum();
+        let rate = |weight: u32| Rate(weight * 1_000_000 / sum.max(1));
+        Self(
+            drawn
+                .into_iter()
+                .map(|(kind, weight)| (kind, rate(weight)))
+                .collect(),
+        )
+    }
+
+    fn pick(&self, rng: &mut Rng) -> Option<FaultKind> {
+        let mut drawn = rng.below(1_000_000) as u32;
+        for (kind, rate) in &self.0 {
+            if drawn < rate.0 {
+                return Some(*kind);
+            }
+            drawn -= rate.0;
+        }
+        self.0.last().map(|(kind, _)| *kind)
+    }
+}
 
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,6 +356,8 @@ pub struct Scenario {
     pub shape: Shape,
     /// What the network does all the time.
     pub network: NetworkRates,
+    /// How often which fault happens.
+    pub rates: FaultRates,
     /// Clock drift of each machine.
     pub drift_ppm: Vec<i64>,
     /// Faults, by time.
@@ -304,24 +389,22 @@ impl Scenario {
         let drift_ppm = (0..shape.machines())
             .map(|_| rng.between(0, 400) as i64 - 200)
             .collect();
-        let enabled: Vec<FaultKind> = KINDS
-            .into_iter()
-            .filter(|_| rng.chance(Rate::percent(45)))
-            .collect();
+        let rates = FaultRates::draw(&mut rng);
         let faults_until = rng.between(12, 60) * SECOND;
-        let count = if enabled.is_empty() {
+        let count = if rates.0.is_empty() {
             0
         } else {
             rng.between(2, 14)
         };
         let mut steps: Vec<Step> = (0..count)
-            .map(|_| draw_step(&mut rng, &shape, &enabled, faults_until))
+            .filter_map(|_| draw_step(&mut rng, &shape, &rates, faults_until))
             .collect();
         steps.sort_by_key(|step| step.at);
         Self {
             seed,
             shape,
             network,
+            rates,
             drift_ppm,
             steps,
             faults_until,
@@ -332,24 +415,45 @@ impl Scenario {
 
 fn draw_shape(rng: &mut Rng, shapes: Shapes) -> Shape {
     let (servers, witness) = match shapes {
+        // Small clusters break in more ways an hour than large ones.
         Shapes::Any => *rng.pick(&[
-            (3, false),
-            (3, false),
+            (1, false),
+            (2, false),
+            (2, false),
+            (2, false),
+            (2, false),
+            (2, false),
+            (2, false),
             (2, true),
             (2, true),
-            (2, false),
-            (2, false),
-            (2, false),
+            (2, true),
+            (2, true),
+            (3, false),
+            (3, false),
+            (3, false),
+            (3, false),
+            (3, false),
+            (3, false),
             (4, false),
+            (4, false),
+            (4, true),
             (5, false),
+            (5, false),
+            (6, true),
+            (9, false),
         ]),
         Shapes::Machines(3) => *rng.pick(&[(3, false), (2, true)]),
-        Shapes::Machines(count) => (count.clamp(2, 9), false),
+        Shapes::Machines(count) => (count.clamp(1, 9), false),
     };
+    let machines = servers + usize::from(witness);
+    // A pair's vote is replaced by a confirmed power-off, and by nothing else.
+    let watchdog = machines > 2 && rng.chance(Rate::percent(20));
     Shape {
         servers,
         witness,
-        fencing: true,
+        fencing: !watchdog,
+        watchdog,
+        clone: rng.chance(Rate::percent(25)),
         workers: rng.below(3) as usize,
     }
 }
@@ -365,7 +469,7 @@ fn draw_network(rng: &mut Rng) -> NetworkRates {
     }
 }
 
-fn draw_step(rng: &mut Rng, shape: &Shape, enabled: &[FaultKind], until: Time) -> Step {
+fn draw_step(rng: &mut Rng, shape: &Shape, rates: &FaultRates, until: Time) -> Option<Step> {
     // Times cluster: a second fault right after the first finds more than one an hour later.
     let at = if rng.chance(Rate::percent(50)) {
         rng.between(2_000, until / MS) * MS
@@ -378,72 +482,65 @@ fn draw_step(rng: &mut Rng, shape: &Shape, enabled: &[FaultKind], until: Time) -
         1 => rng.between(900, 4_000) * MS,
         _ => rng.between(4_000, 30_000) * MS,
     };
-    let kind = *rng.pick(enabled);
-    Step {
-        at,
-        during,
-        fault: draw_fault(rng, shape, kind),
-    }
+    let kind = rates.pick(rng)?;
+    let fault = draw_fault(rng, shape, kind)?;
+    Some(Step { at, during, fault })
 }
 
-fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Fault {
+/// A fault of this kind, where the cluster has what it needs.
+fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Option<Fault> {
     let machines = shape.machines() as u64;
     let host = Host(rng.below(machines) as usize);
-    let other = Host((host.0 + 1 + rng.below(machines - 1) as usize) % machines as usize);
+    let further = 1 + rng.below(machines.saturating_sub(1).max(1));
+    let other = Host((host.0 + further as usize) % machines as usize);
     let links = *rng.pick(&[3, 3, 3, 1, 2]);
     let resources = shape.resources();
     let resource = rng.pick(&resources).name.clone();
-    match kind {
-        FaultKind::Power if rng.chance(Rate::percent(10)) => Fault::Blackout,
-        FaultKind::Power => Fault::PowerLoss {
+    let action: &'static str = rng.pick(&["start", "stop", "monitor"]);
+    let agent = |manner| Fault::Agent {
+        resource: resource.clone(),
+        action,
+        manner,
+    };
+    let bmc = |manner| Fault::Bmc { host, manner };
+    let fault = match kind {
+        FaultKind::Blackout => Fault::Blackout,
+        FaultKind::PowerLoss => Fault::PowerLoss {
             host,
             bmc_too: rng.chance(Rate::percent(20)),
         },
-        FaultKind::Daemon => Fault::DaemonKill(host),
+        FaultKind::DaemonKill => Fault::DaemonKill(host),
         FaultKind::Pause => Fault::Pause(host),
-        FaultKind::Cut => Fault::Cut {
+        FaultKind::Cut | FaultKind::OneWayCut if host == other => return None,
+        FaultKind::Cut | FaultKind::OneWayCut => Fault::Cut {
             one: host,
             other,
             links,
-            one_way: rng.chance(Rate::percent(30)),
+            one_way: kind == FaultKind::OneWayCut,
         },
-        FaultKind::Isolate => Fault::Isolate {
+        FaultKind::Isolate | FaultKind::IsolateFromBmcs => Fault::Isolate {
             host,
             links,
-            from_bmcs: rng.chance(Rate::percent(30)),
+            from_bmcs: kind == FaultKind::IsolateFromBmcs,
         },
-        FaultKind::Disk => match rng.below(3) {
-            0 => Fault::DiskSlow(host),
-            1 => Fault::DiskFull(host),
-            _ => Fault::SyncFails(host),
-        },
-        FaultKind::Process => Fault::ProcessDies(resource),
-        FaultKind::Agent => Fault::Agent {
-            resource,
-            #[allow(
-                clippy::explicit_auto_deref,
-                reason = "without it the type is not inferred"
-            )]
-            action: *rng.pick(&["start", "stop", "monitor"]),
-            manner: *rng.pick(&[
-                Manner::Fails,
-                Manner::FailsLate,
-                Manner::Hangs,
-                Manner::Slow,
-            ]),
-        },
-        FaultKind::Bmc => Fault::Bmc {
-            host,
-            manner: *rng.pick(&[
-                BmcManner::Silent,
-                BmcManner::Slow,
-                BmcManner::LiesYes,
-                BmcManner::LiesNo,
-            ]),
-        },
-        FaultKind::Clock => Fault::WallClock(host, rng.between(0, 7_200_000) as i64 - 3_600_000),
+        FaultKind::DiskSlow => Fault::DiskSlow(host),
+        FaultKind::DiskFull => Fault::DiskFull(host),
+        FaultKind::SyncFails => Fault::SyncFails(host),
+        FaultKind::ProcessDies => Fault::ProcessDies(resource),
+        FaultKind::AgentFails => agent(Manner::Fails),
+        FaultKind::AgentFailsLate => agent(Manner::FailsLate),
+        FaultKind::AgentHangs => agent(Manner::Hangs),
+        FaultKind::AgentSlow => agent(Manner::Slow),
+        FaultKind::BmcSilent => bmc(BmcManner::Silent),
+        FaultKind::BmcSlow => bmc(BmcManner::Slow),
+        FaultKind::BmcLiesYes => bmc(BmcManner::LiesYes),
+        FaultKind::BmcLiesNo => bmc(BmcManner::LiesNo),
+        FaultKind::WallClock => {
+            Fault::WallClock(host, rng.between(0, 7_200_000) as i64 - 3_600_000)
+        }
         FaultKind::Operator => Fault::Operate(draw_operation(rng, shape, host, resource)),
-    }
+    };
+    Some(fault)
 }
 
 fn draw_operation(rng: &mut Rng, shape: &Shape, host: Host, resource: String) -> Operation {

@@ -208,6 +208,11 @@ pub enum Fact {
         /// `off`, `on`, `reboot`, `power-status`, `monitor`, `status`.
         action: String,
     },
+    /// A watchdog is about to reset a machine.
+    WatchdogBites {
+        /// Which.
+        host: Host,
+    },
     /// An operator asked for a machine to be fenced.
     OperatorFences {
         /// The machine.

@@ -8,6 +8,7 @@ use crate::entry::Entry;
 use crate::event::LogLevel;
 use crate::facts;
 use crate::ids::{Incarnation, Millis, NodeName};
+use crate::lease::DRIFT_PERMILLE;
 use crate::message::{Message, NodeInventory};
 use crate::outbox::{Outbox, Purpose, To};
 use crate::state::{ClusterState, Incident, MemberRole, Presence};
@@ -34,7 +35,7 @@ impl Controller {
             .filter(|name| !name.starts_with(&own_prefix))
             .cloned()
             .collect();
-        if foreign.is_empty() {
+        if foreign.is_empty() || crate::seeded::has(crate::seeded::Bug::ForeignIgnored) {
             self.foreign.remove(node);
         } else {
             self.foreign.insert(node.clone(), foreign);
@@ -164,10 +165,10 @@ impl Controller {
                     self.lost(name, incarnation, was_met, world, out);
                 }
             }
-            Presence::Lost if !facts::is_fencing_enabled(world.state) => {
+            Presence::Lost => {
                 let since = *self.lost_at.entry(name.clone()).or_insert(now);
-                let wait = 2 * world.detection_ms + stop_time(world.state, name);
-                if now.since(since) >= wait && self.may_propose(name, world) {
+                let is_over = gone_after(world, name).is_some_and(|wait| now.since(since) >= wait);
+                if is_over && self.may_propose(name, world) {
                     out.propose(
                         Purpose::Record,
                         Entry::NodeExpired {
@@ -320,6 +321,27 @@ fn is_peer_of_pair(world: &World<'_>, name: &NodeName) -> bool {
         .filter(|(_, member)| member.role == MemberRole::Voter)
         .map(|(voter, _)| voter);
     name != world.name && voters.clone().count() == 2 && voters.any(|voter| voter == name)
+}
+
+/// How long after its loss a node runs nothing any more, though no device says so; `None`: that cannot be known.
+///
+/// With fencing disabled by the operator: when it has had the time to stop what it held. With fencing and no device that
+/// can fence it: when its lease has ended and its watchdog, armed before its first start, has reset it. A pair's
+/// vote is never replaced by that: it wants a majority without the node.
+fn gone_after(world: &World<'_>, name: &NodeName) -> Option<u64> {
+    if !facts::is_fencing_enabled(world.state) {
+        return Some(2 * world.detection_ms + stop_time(world.state, name));
+    }
+    let watchdog_ms = world.state.node(name)?.watchdog_ms?;
+    if !crate::devices::levels(world.state, name).is_empty() {
+        return None;
+    }
+    if crate::seeded::has(crate::seeded::Bug::WatchdogNotAwaited) {
+        return Some(0);
+    }
+    // Its lease may have been extended up to the moment of the loss; clocks differ.
+    let wait = 2 * world.detection_ms + watchdog_ms;
+    Some(wait + wait * DRIFT_PERMILLE / 1_000 + 1)
 }
 
 /// Design rule R6: a certificate proves that one boot is dead, not that the machine is off now. A lone voter

@@ -272,6 +272,10 @@ impl Controller {
             let name = runner.name(id);
             if let Some(intent) = orders::intent(world.state, &self.anonymous, &action, &name) {
                 intents.push(intent);
+                if crate::seeded::has(crate::seeded::Bug::IntentNotAwaited) {
+                    dispatch(runner, id, world, &mut batches);
+                    continue;
+                }
                 runner.set(id, Step::Intended);
                 continue;
             }

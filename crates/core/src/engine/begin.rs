@@ -94,10 +94,12 @@ impl Engine {
                 }),
             }
         }
+        let is_reused = crate::seeded::has(crate::seeded::Bug::StartNumberReused);
+        let written = life.start - u64::from(is_reused);
         let mut out = std::mem::take(&mut engine.out);
         let batch = engine
             .consensus
-            .persist(vec![saved::put_starts(life.start)], &mut out);
+            .persist(vec![saved::put_starts(written)], &mut out);
         engine.out = out;
         engine.start_batch = Some(batch);
         engine.announce_peers();

@@ -173,7 +173,7 @@ impl Engine {
     }
 
     /// R2: why this node may not fence its peer for quorum; `None`: it may.
-    fn ineligibility(&self) -> Option<String> {
+    pub(super) fn ineligibility(&self) -> Option<String> {
         if self
             .refusals
             .values()

@@ -3,7 +3,7 @@
 use super::{Engine, EngineInput, EngineOutput};
 use crate::contact::Life;
 use crate::event::{Link, LogLevel};
-use crate::ids::NodeName;
+use crate::ids::{Boot, NodeName};
 use crate::lease::lease_ms;
 use crate::wire::raft_message::{Kind, RaftMessage};
 use crate::wire::{Answer, Body, Chunk, Forward, Frame, Probe, Refusal};
@@ -149,7 +149,10 @@ impl Engine {
                 };
                 self.take_answer(from, id, life, &answer);
             }
-            Body::Raft(message) => self.take_raft(from, id, &message),
+            Body::Raft(message) => {
+                self.peer_speaks(from, frame.incarnation.boot);
+                self.take_raft(from, id, &message);
+            }
             Body::Chunk(part) => self.take_part(from, id, &part),
             Body::ChunkReceived(progress) => self.chunk_received(id, &progress),
             Body::Forward(forward) => {
@@ -166,6 +169,20 @@ impl Engine {
             }),
             Body::RemovalAcknowledged | Body::Refusal(_) => {}
         }
+    }
+
+    /// R4: a later life of the peer takes part in the log before a nonce was answered: what was asked against the
+    /// earlier life is void, or this node would go on alone with what it has just promised to its peer.
+    fn peer_speaks(&mut self, from: &NodeName, boot: Boot) {
+        if self.pair_peer_name().as_ref() != Some(from)
+            || crate::seeded::has(crate::seeded::Bug::CancelledVerdictCounts)
+        {
+            return;
+        }
+        let until = self.now.plus(self.settings.detection_ms);
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.pair.void_for(boot, until, &mut outputs);
+        self.outputs = outputs;
     }
 
     fn answer_probe(&mut self, from: &NodeName, link: Link, id: u64, probe: &Probe) {
@@ -212,8 +229,13 @@ impl Engine {
             && !role.leads
             && role.leader == id
         {
+            let from_when = if crate::seeded::has(crate::seeded::Bug::LeaseFromArrival) {
+                self.now
+            } else {
+                sent
+            };
             self.lease
-                .extend(role.term, sent, remaining, lease_ms(detection_ms));
+                .extend(role.term, from_when, remaining, lease_ms(detection_ms));
         }
     }
 
@@ -246,10 +268,20 @@ impl Engine {
         }
     }
 
-    /// R2: the peer, while this node is one of two voters and no configuration entry is pending.
+    /// R2: the peer, while this node is one of two voters, the pair's record names its present life, and no
+    /// configuration entry is pending: then it may replace the peer's vote, and listens to no third.
+    ///
+    /// After a start it may not, and must listen: the peer may have gone on alone, taken another voter in and handed the
+    /// lead to it.
     pub(super) fn pair_mode_peer(&self) -> Option<u64> {
         let peer = self.roster.pair_peer(self.id)?;
-        (!self.consensus.has_configuration_above()).then_some(peer)
+        let own = (self.id, self.life.incarnation);
+        let is_named = self
+            .roster
+            .pair
+            .as_ref()
+            .is_some_and(|pair| pair.lives.contains(&own));
+        (is_named && !self.consensus.has_configuration_above()).then_some(peer)
     }
 
     fn take_part(&mut self, from: &NodeName, id: u64, part: &Chunk) {

@@ -1,18 +1,21 @@
 //! Without quorum: what this node does by itself (`no-quorum-policy`), once its lease is gone and no fencing
 //! of its peer is under way that would bring the quorum back.
 
+use std::collections::BTreeSet;
+
 use quorate_policy::Options;
 use quorate_policy::plan::ActionKind;
 
+use crate::apply::{rc_and_status, record_history};
 use crate::engine::Blocked;
-use crate::event::LogLevel;
-use crate::executor::Lease;
+use crate::event::{AgentCall, LogLevel};
+use crate::executor::{Executor, Lease};
 use crate::facts::{self, Quorum};
 use crate::ids::{Millis, NodeName, Session};
 use crate::orders;
 use crate::outbox::Outbox;
 use crate::runner::{Runner, Step, is_free, runs_on};
-use crate::state::{ClusterState, OpRecord, Presence};
+use crate::state::{ClusterState, NodeStatus, OpRecord, Presence};
 
 use super::Node;
 
@@ -41,8 +44,7 @@ impl Node {
     /// Stops what must not run without quorum.
     pub(super) fn stop_locally(&mut self, out: &mut Outbox) {
         let now = self.now.mono;
-        let holds = self.holds_something();
-        if self.leader.is_some() || self.lease() == Lease::Valid || !holds {
+        if self.leader.is_some() || self.lease() == Lease::Valid || self.held_here().is_empty() {
             self.local = LocalStop {
                 number: self.local.number,
                 ..LocalStop::default()
@@ -80,14 +82,34 @@ impl Node {
         self.drive_locally(out);
     }
 
-    /// This boot may be running something.
-    fn holds_something(&self) -> bool {
+    /// What this boot may be running: what the log says, and what was begun or stopped here since.
+    pub(super) fn held_here(&self) -> BTreeSet<String> {
         let boot = self.incarnation.boot;
-        self.state.holders.values().any(|nodes| {
-            nodes
-                .get(&self.name)
-                .is_some_and(|holder| holder.boot == boot)
-        })
+        let mut held: BTreeSet<String> = self
+            .state
+            .holders
+            .iter()
+            .filter(|(_, nodes)| {
+                nodes
+                    .get(&self.name)
+                    .is_some_and(|holder| holder.boot == boot)
+            })
+            .map(|(resource, _)| resource.clone())
+            .collect();
+        held.extend(self.executor.monitored_resources());
+        for report in self.executor.unrecorded() {
+            let (rc, status) = rc_and_status(report.result.outcome);
+            let is_probe = report.operation == "monitor" && report.interval_ms == 0;
+            let is_over =
+                status == 0 && (report.operation == "stop" && rc == 0 || is_probe && rc == 7);
+            if is_over {
+                held.remove(&report.resource);
+            } else if matches!(report.operation.as_str(), "start" | "promote") {
+                held.insert(report.resource.clone());
+            }
+        }
+        held.extend(self.executor.begun().map(|call| call.resource.clone()));
+        held
     }
 
     /// A pair whose other half is being fenced, or was left alone without fencing, goes on: losing the
@@ -106,12 +128,17 @@ impl Node {
     }
 
     fn plan_locally(&mut self) {
-        let alone = alone(&self.state, &self.name);
+        let alone = alone(&self.state, &self.name, &self.executor);
         let cib = facts::cib(&alone, Quorum::Lost, self.now.wall_ms);
         let options = Options {
             now: self.now.wall_ms / 1_000,
         };
-        let plan = (self.scheduler)(&cib, &options);
+        let mut plan = (self.scheduler)(&cib, &options);
+        if crate::seeded::has(crate::seeded::Bug::LocalStopUnordered) {
+            plan.actions
+                .iter_mut()
+                .for_each(|action| action.inputs.clear());
+        }
         self.local.number += 1;
         let number = self.local.number;
         self.local.runner = Some(Runner::new(number, self.term, plan, "no quorum".to_owned()));
@@ -185,9 +212,9 @@ fn local_name(name: &str, session: Session) -> String {
     format!("local.{name}.{session}")
 }
 
-/// The state as if this node were alone, and every other cleanly gone: what stops here is all that matters.
-/// What was begun here counts as running: without quorum its result does not come into the log.
-fn alone(state: &ClusterState, own: &NodeName) -> ClusterState {
+/// The state as this node must act on it alone: the others are gone, and of its own resources runs what the log says
+/// that it may hold, and what was begun here since, whether the log has it yet or not.
+fn alone(state: &ClusterState, own: &NodeName, executor: &Executor) -> ClusterState {
     let mut alone = state.clone();
     for (name, node) in &mut alone.nodes {
         if name != own {
@@ -203,24 +230,48 @@ fn alone(state: &ClusterState, own: &NodeName) -> ClusterState {
             .iter()
             .filter(|(_, nodes)| nodes.contains_key(own));
         for (resource, _) in held {
-            let Some(record) = node.resources.get_mut(resource) else {
-                continue;
-            };
-            let last = record
-                .operations
-                .values()
-                .map(|operation| operation.call_id)
-                .max();
-            let begun = OpRecord {
-                key: format!("{resource}_start_0"),
-                operation: "start".to_owned(),
-                call_id: last.unwrap_or(0) + 1,
-                ..OpRecord::default()
-            };
-            record
-                .operations
-                .insert(format!("{resource}_last_0"), begun);
+            begins(node, resource, None);
+        }
+        if crate::seeded::has(crate::seeded::Bug::UnrecordedForgotten) {
+            continue;
+        }
+        for resource in executor.monitored_resources() {
+            begins(node, &resource, None);
+        }
+        for report in executor.unrecorded() {
+            record_history(node, report);
+        }
+        for call in executor.begun() {
+            begins(node, &call.resource, Some(call));
         }
     }
     alone
+}
+
+/// A start of it counts as the last that happened on the node.
+fn begins(node: &mut NodeStatus, resource: &str, call: Option<&AgentCall>) {
+    if let Some(call) = call {
+        let record = node.resources.entry(resource.to_owned()).or_default();
+        record.class.clone_from(&call.class);
+        record.provider.clone_from(&call.provider);
+        record.agent.clone_from(&call.agent);
+    }
+    let Some(record) = node.resources.get_mut(resource) else {
+        return;
+    };
+    let last = record
+        .operations
+        .values()
+        .map(|operation| operation.call_id)
+        .max();
+    node.next_call = node.next_call.max(last.unwrap_or(0)) + 1;
+    let begun = OpRecord {
+        key: format!("{resource}_start_0"),
+        operation: "start".to_owned(),
+        call_id: node.next_call,
+        ..OpRecord::default()
+    };
+    record
+        .operations
+        .insert(format!("{resource}_last_0"), begun);
 }

@@ -46,6 +46,11 @@ impl Checker for Fencing {
                     .entry(*target)
                     .or_insert((truth.now, *by, innocent));
             }
+            Fact::WatchdogBites { host } if self.is_innocent(truth, *host) => {
+                return Err(format!(
+                    "its watchdog resets {host} although it is healthy and connected"
+                ));
+            }
             Fact::Booted { host, .. } => {
                 self.asked.remove(host);
             }

@@ -6,6 +6,7 @@ mod fencing;
 mod holders;
 pub mod liveness;
 mod log;
+mod once;
 mod order;
 mod rows;
 mod terms;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::<holders::Holders>::default(),
         Box::<log::Log>::default(),
         Box::<terms::Terms>::default(),
+        Box::<once::Once>::default(),
         Box::<order::Order>::default(),
         Box::<fencing::Fencing>::default(),
         Box::<liveness::Liveness>::default(),

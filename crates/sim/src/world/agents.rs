@@ -10,6 +10,11 @@ use crate::scenario::{BmcManner, Fault, Manner};
 use crate::time::{MS, SECOND, Time};
 use crate::truth::{Fact, Host, Kind, Stage};
 
+/// The resource in the world: instances of an anonymous clone differ in nothing.
+fn base(resource: &str) -> &str {
+    resource.split(':').next().unwrap_or(resource)
+}
+
 /// How a run will go.
 struct Course {
     takes: Time,
@@ -51,7 +56,7 @@ impl World<'_> {
         if call.class != "stonith" {
             let fact = Fact::RunBegins {
                 host,
-                resource: call.resource.clone(),
+                resource: base(&call.resource).to_owned(),
                 action: call.action.clone(),
                 name: call.name.clone(),
                 recurring,
@@ -95,7 +100,7 @@ impl World<'_> {
                     resource,
                     action,
                     manner,
-                } if *resource == call.resource && *action == call.action => Some(*manner),
+                } if *resource == base(&call.resource) && *action == call.action => Some(*manner),
                 _ => None,
             })
     }
@@ -111,7 +116,7 @@ impl World<'_> {
             outcome: Outcome::Exited(0),
             works: true,
         };
-        if call.action == "start" && !self.has_what_it_needs(host, &call.resource) {
+        if call.action == "start" && !self.has_what_it_needs(host, base(&call.resource)) {
             course.outcome = Outcome::Exited(1);
             course.works = false;
         }
@@ -146,13 +151,14 @@ impl World<'_> {
             return;
         }
         let stages = &mut self.truth.machines[host.0].stages;
-        let stage = stages.get(&call.resource).copied().unwrap_or_default();
+        let resource = base(&call.resource);
+        let stage = stages.get(resource).copied().unwrap_or_default();
         match (call.action.as_str(), stage) {
             ("start", Stage::Stopped) => {
-                stages.insert(call.resource.clone(), Stage::Starting);
+                stages.insert(resource.to_owned(), Stage::Starting);
             }
             ("stop", Stage::Running | Stage::Starting) => {
-                stages.insert(call.resource.clone(), Stage::Stopping);
+                stages.insert(resource.to_owned(), Stage::Stopping);
             }
             _ => {}
         }
@@ -174,7 +180,7 @@ impl World<'_> {
         if run.call.class != "stonith" {
             self.fact(&Fact::RunEnds {
                 host,
-                resource: run.call.resource.clone(),
+                resource: base(&run.call.resource).to_owned(),
                 action: run.call.action.clone(),
                 outcome,
                 recurring: run.call.interval_ms > 0,
@@ -228,7 +234,7 @@ impl World<'_> {
     }
 
     fn end_stage(&mut self, host: Host, run: &Run) -> Outcome {
-        let resource = &run.call.resource;
+        let resource = base(&run.call.resource);
         if run.call.class == "stonith" {
             return run.outcome;
         }
@@ -241,14 +247,14 @@ impl World<'_> {
                 } else {
                     Stage::Stopped
                 };
-                stages.insert(resource.clone(), becomes);
+                stages.insert(resource.to_owned(), becomes);
                 run.outcome
             }
             "stop" => {
                 if run.works {
                     stages.remove(resource);
                 } else if stage == Stage::Stopping {
-                    stages.insert(resource.clone(), Stage::Running);
+                    stages.insert(resource.to_owned(), Stage::Running);
                 }
                 run.outcome
             }

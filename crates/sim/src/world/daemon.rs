@@ -9,6 +9,7 @@ use quorate_core::ids::{BatchId, Incarnation, NodeName, RaftId, Session};
 use quorate_core::start::{Founder, Genesis, Identity, Inventory, Start, Timing};
 use quorate_core::store;
 
+use super::power::WATCHDOG_MS;
 use super::{Happening, World};
 use crate::disk::Crash;
 use crate::machine::{Daemon, Held};
@@ -101,6 +102,7 @@ impl World<'_> {
 
     fn start_brain(&mut self, host: Host, life: u64, store: store::Store, saved: store::Saved) {
         let identity = self.identity(host);
+        let watchdog = self.scenario.shape.watchdog;
         let rack = &mut self.racks[host.0];
         let session = rack.session;
         let runs = rack.found_runs(life);
@@ -121,7 +123,10 @@ impl World<'_> {
                     .map(|found| found.run)
                     .collect(),
             },
-            timing: Timing::default(),
+            timing: Timing {
+                watchdog_ms: watchdog.then_some(WATCHDOG_MS),
+                ..Timing::default()
+            },
         };
         let now = rack.clock.read(self.truth.now);
         let maker = self.maker;
@@ -168,6 +173,7 @@ impl World<'_> {
         rack.daemon = None;
         self.truth.machines[host.0].daemon = false;
         self.disturb(host);
+        self.starves_watchdog(host);
         self.say(host, || format!("DAEMON DOWN: {why}"));
         let why = why.to_owned();
         self.fact(&Fact::DaemonDown { host, why });
@@ -189,12 +195,8 @@ impl World<'_> {
             daemon.planned = u64::MAX;
             return;
         }
-        let rack = &self.racks[host.0];
         if !due {
             return;
-        }
-        if rack.watchdog.is_some_and(|until| until < self.truth.now) {
-            return self.watchdog_bites(host);
         }
         if let Some(daemon) = &mut self.racks[host.0].daemon {
             daemon.planned = u64::MAX;
@@ -269,7 +271,7 @@ impl World<'_> {
                 }
                 Effect::WatchdogUntil(until) => {
                     let until = self.racks[host.0].clock.when(until);
-                    self.racks[host.0].watchdog = Some(until);
+                    self.feeds_watchdog(host, until);
                 }
                 Effect::Halt { reason, clean } => self.halted(host, &reason, clean),
             }
@@ -277,6 +279,10 @@ impl World<'_> {
     }
 
     fn halted(&mut self, host: Host, reason: &str, clean: bool) {
+        if clean {
+            // In good order it is disarmed.
+            self.racks[host.0].watchdog = None;
+        }
         self.daemon_dies(host, &format!("it halts: {reason}"));
         let powers = self.racks[host.0].powers;
         if clean && !self.truth.quiet {

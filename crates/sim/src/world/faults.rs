@@ -1,5 +1,7 @@
 //! A scenario's steps begin and heal.
 
+use quorate_core::event::Event;
+
 use super::{Happening, World};
 use crate::machine::Held;
 use crate::network::{LINKS, Wire};
@@ -111,11 +113,18 @@ impl World<'_> {
                 host,
                 resource: resource.to_owned(),
             });
-            let event = quorate_core::event::Event::ProcessExited {
-                resource: resource.to_owned(),
+            // What the daemon calls it: an instance of a clone has a number, which the world does not know.
+            let copies = self.truth.resources[resource].copies_max;
+            let numbered = (0..copies).map(|number| format!("{resource}:{number}"));
+            let names: Vec<String> = if copies > 1 {
+                numbered.collect()
+            } else {
+                vec![resource.to_owned()]
             };
-            let life = self.racks[host.0].lives;
-            self.deliver(host, life, event);
+            for resource in names {
+                let life = self.racks[host.0].lives;
+                self.deliver(host, life, Event::ProcessExited { resource });
+            }
         }
     }
 
@@ -123,6 +132,7 @@ impl World<'_> {
         let machine = &mut self.truth.machines[host.0];
         if machine.powered {
             machine.paused = true;
+            self.starves_watchdog(host);
             self.disturb(host);
             self.say(host, || "paused".to_owned());
         }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use quorate_core::admin::Request;
 use quorate_core::event::{Event, Link};
 use quorate_core::ids::NodeName;
+use quorate_core::start::Identity;
 
 use crate::brain::Maker;
 use crate::checkers::{self, Checker, Violation};
@@ -71,6 +72,10 @@ pub(crate) enum Happening {
     },
     /// An operator has a machine admitted.
     AsksToJoin { host: Host },
+    /// A machine that was admitted writes down who it is.
+    Initialises { host: Host, identity: Identity },
+    /// A watchdog looks when it was last fed.
+    Watchdog { host: Host, powers: u64 },
     /// An operator asks again.
     AsksAgain { request: Request },
     /// An operator or client has waited long enough for a reply.
@@ -233,6 +238,8 @@ impl<'m> World<'m> {
                 request,
             } => self.asks(host, client, request),
             Happening::AsksToJoin { host } => self.ask_for_token(host),
+            Happening::Initialises { host, identity } => self.initialises(host, identity),
+            Happening::Watchdog { host, powers } => self.watchdog_looks(host, powers),
             Happening::AsksAgain { request } => self.request(request, true),
             Happening::GivesUp { client } => self.gives_up(client),
             Happening::Quiet => self.quiet_begins(),
@@ -267,7 +274,7 @@ impl<'m> World<'m> {
 
     /// Something happened: the checkers judge.
     pub(crate) fn fact(&mut self, fact: &Fact) {
-        if matches!(fact, Fact::FenceAsked { .. }) {
+        if matches!(fact, Fact::FenceAsked { .. } | Fact::WatchdogBites { .. }) {
             self.refresh_disturbed();
         }
         let mut broken = None;

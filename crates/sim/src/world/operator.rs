@@ -6,7 +6,7 @@ use quorate_core::admin::{Access, FenceAction, Lifetime, OnErrors, Request, Resp
 use quorate_core::event::Event;
 use quorate_core::ids::{ClientId, NodeName};
 use quorate_core::start::Identity;
-use quorate_core::store;
+use quorate_core::store::{self, StoreError};
 
 use super::{Happening, World};
 use crate::scenario::Operation;
@@ -401,16 +401,31 @@ impl World<'_> {
             self.clients.acknowledged.clear();
             self.clients.beat += 1;
         }
-        let rack = &self.racks[host.0];
-        let disk = rack.disk.clone().expect("every machine has a disk");
-        if let Err(error) = store::initialise(disk.open(), &name(host), &identity) {
-            self.violate("joining", format!("{host}: {error}"));
-        }
-        disk.settle();
         self.say(host, || {
             format!("admitted with number {}", identity.raft_id)
         });
-        self.power_on(host);
+        self.initialises(host, identity);
+    }
+
+    /// A machine that was admitted writes down who it is; on a full disk, as soon as there is room.
+    pub(crate) fn initialises(&mut self, host: Host, identity: Identity) {
+        let disk = self.racks[host.0].disk.clone();
+        let disk = disk.expect("every machine has a disk");
+        match store::initialise(disk.open(), &name(host), &identity) {
+            Ok(()) => {
+                disk.settle();
+                self.power_on(host);
+            }
+            // A failed sync may still have written all of it.
+            Err(StoreError::NotEmpty { .. }) => self.power_on(host),
+            Err(StoreError::Failed { .. }) => {
+                self.situation("a machine could not write down who it is");
+                let at = self.now() + SECOND;
+                self.queue
+                    .push(at, Happening::Initialises { host, identity });
+            }
+            Err(error) => self.violate("joining", format!("{host}: {error}")),
+        }
     }
 
     /// What an operator did for a while is over.

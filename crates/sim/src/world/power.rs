@@ -5,8 +5,11 @@ use quorate_core::ids::Boot;
 use super::{Happening, World};
 use crate::disk::Crash;
 use crate::rng::mix;
-use crate::time::{MS, SECOND};
+use crate::time::{MS, SECOND, Time};
 use crate::truth::{Fact, Host, PowerCause};
+
+/// The time of a watchdog.
+pub(crate) const WATCHDOG_MS: u64 = 5_000;
 
 impl World<'_> {
     /// The machine gets power and boots.
@@ -89,9 +92,37 @@ impl World<'_> {
         }
     }
 
-    /// The watchdog's time passed.
-    pub(crate) fn watchdog_bites(&mut self, host: Host) {
+    /// The daemon feeds the watchdog until then, or not beyond it any more.
+    pub(crate) fn feeds_watchdog(&mut self, host: Host, until: Time) {
+        let rack = &mut self.racks[host.0];
+        rack.watchdog = Some(until);
+        let powers = rack.powers;
+        self.queue.push(
+            until.max(self.truth.now) + WATCHDOG_MS * MS,
+            Happening::Watchdog { host, powers },
+        );
+    }
+
+    /// Nobody feeds it from now on: the daemon is dead, or the machine is frozen.
+    pub(crate) fn starves_watchdog(&mut self, host: Host) {
+        let now = self.truth.now;
+        if let Some(until) = self.racks[host.0].watchdog {
+            self.feeds_watchdog(host, until.min(now));
+        }
+    }
+
+    /// The watchdog resets the machine when it was not fed for its time.
+    pub(crate) fn watchdog_looks(&mut self, host: Host, powers: u64) {
+        let rack = &self.racks[host.0];
+        let is_hungry = rack
+            .watchdog
+            .is_some_and(|until| until + WATCHDOG_MS * MS <= self.truth.now);
+        if rack.powers != powers || !is_hungry {
+            return;
+        }
+        self.situation("a watchdog reset a machine");
         self.say(host, || "the watchdog resets the machine".to_owned());
+        self.fact(&Fact::WatchdogBites { host });
         self.power_off(host, PowerCause::Watchdog);
         self.queue
             .push(self.truth.now + SECOND, Happening::PowerBack { host });

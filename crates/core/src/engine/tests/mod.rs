@@ -1,5 +1,6 @@
 mod cluster;
 mod majority;
+mod model;
 mod pair;
 
 use cluster::Cluster;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::tests::cluster::names;
-use crate::engine::{Blocked, ContactState, MemberChange, MemberRole};
+use crate::engine::{Blocked, ContactState, EngineInput, MemberChange, MemberRole};
 use crate::ids::NodeName;
 
 fn settled(seed: u64) -> (Cluster, NodeName, NodeName) {
@@ -352,4 +352,46 @@ fn power_cycles_at_bad_moments_never_make_two() {
         });
         cluster.converge();
     }
+}
+
+/// Found by the simulator (seed 1755): the returning node held on to its peer alone, which did not lead any more.
+#[test]
+fn a_returning_node_follows_the_third_that_its_peer_took_in() {
+    let (mut cluster, leader, dead) = settled(77);
+    cluster.stop(&dead);
+    let name = leader.clone();
+    cluster.run_until("the survivor", 10_000, move |c| {
+        let engine = c.nodes[&name].engine.as_ref().unwrap();
+        c.leader() == Some(name.clone()) && engine.roster.voters().len() == 1
+    });
+    let third: NodeName = "n3".into();
+    cluster.change(&MemberChange::AddLearner {
+        name: third.clone(),
+        addresses: vec!["n3:1".into(), "n3:2".into()],
+        promote: true,
+    });
+    let identity = cluster.joiner(3);
+    cluster.add_disk(&third, identity);
+    cluster.power_on(&third);
+    let on = leader.0.clone();
+    cluster.run_until("the third's vote", 10_000, move |c| {
+        c.role(&on, "n3") == Some(MemberRole::Voter)
+    });
+    cluster.run(2_000);
+    cluster.step(
+        &leader,
+        EngineInput::TransferLeadership { to: third.clone() },
+    );
+    let name = third.clone();
+    cluster.run_until("the hand-over", 5_000, move |c| {
+        c.leader() == Some(name.clone())
+    });
+    cluster.commit(&third, b"of the third");
+    // The peer comes back with the log of a pair, which does not know the third.
+    cluster.power_on(&dead);
+    let name = dead.clone();
+    cluster.run_until("the entry", 5_000, move |c| {
+        c.has_state(&name, b"of the third")
+    });
+    cluster.converge();
 }
