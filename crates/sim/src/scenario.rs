@@ -496,7 +496,7 @@ fn draw_fault(rng: &mut Rng, shape: &Shape, kind: FaultKind) -> Option<Fault> {
     let links = *rng.pick(&[3, 3, 3, 1, 2]);
     let resources = shape.resources();
     let resource = rng.pick(&resources).name.clone();
-    let action: &'static str = rng.pick(&["start", "stop", "monitor"]);
+    let action = ["start", "stop", "monitor"][rng.below(3) as usize];
     let agent = |manner| Fault::Agent {
         resource: resource.clone(),
         action,
