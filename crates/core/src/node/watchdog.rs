@@ -23,7 +23,7 @@ impl Node {
         }
         let now = self.now.mono;
         let until = if self.is_recovered_by_lease() && !self.held_here().is_empty() {
-            let lease = self.engine.as_ref().and_then(|engine| engine.lease_until());
+            let lease = self.engine.as_ref().and_then(super::Engine::lease_until);
             lease.unwrap_or(now).min(now.plus(FREE_MS))
         } else {
             now.plus(FREE_MS)

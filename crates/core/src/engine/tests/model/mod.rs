@@ -74,7 +74,7 @@ pub(super) struct World {
     broken: Option<&'static str>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Elect(usize),
     Propose(usize, Proposal),
