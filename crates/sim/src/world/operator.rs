@@ -416,10 +416,10 @@ impl World<'_> {
                 disk.settle();
                 self.power_on(host);
             }
-            // A failed sync may still have written all of it.
-            Err(StoreError::NotEmpty { .. }) => self.power_on(host),
             Err(StoreError::Failed { .. }) => {
                 self.situation("a machine could not write down who it is");
+                // As `join` does: what it could not finish it removes, so that it can be done again.
+                disk.wipe();
                 let at = self.now() + SECOND;
                 self.queue
                     .push(at, Happening::Initialises { host, identity });
