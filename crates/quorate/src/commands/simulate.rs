@@ -102,12 +102,15 @@ struct Events {
     ticket_activate: Vec<String>,
 }
 
+/// Makes an event of the name of what it happens to.
+type Make = fn(String) -> Injection;
+
 impl Events {
     fn injections(&self) -> Result<Vec<Injection>> {
         let mut out = Vec::new();
         out.extend(self.quorum.iter().cloned().map(Injection::Quorum));
         out.extend(self.watchdog.iter().cloned().map(Injection::Watchdog));
-        let lists: [(&Vec<String>, fn(String) -> Injection); 7] = [
+        let lists: [(&Vec<String>, Make); 7] = [
             (&self.node_up, Injection::NodeUp),
             (&self.node_down, Injection::NodeDown),
             (&self.node_fail, Injection::NodeFail),
