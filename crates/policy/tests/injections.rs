@@ -59,10 +59,7 @@ fn after(events: &[Injection], failing: &[&str]) -> String {
     let cib = cib();
     let changed = inject(&cib, events, NOW).expect("everything named is there");
     let request = Request {
-        options: Options {
-            now: NOW,
-            ..Options::default()
-        },
+        options: Options { now: NOW },
         changed: Some(changed),
         failing: failing
             .iter()
@@ -150,6 +147,9 @@ fn what_is_not_there_is_an_error() {
         Injection::NodeUp(name("n3")),
         Injection::Operation(Outcome::parse("nothing_monitor_0@n1=1").expect("a result")),
     ] {
-        assert!(inject(&cib, &[event.clone()], NOW).is_err(), "{event:?}");
+        assert!(
+            inject(&cib, std::slice::from_ref(&event), NOW).is_err(),
+            "{event:?}"
+        );
     }
 }
