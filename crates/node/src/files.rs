@@ -57,6 +57,11 @@ impl Paths {
     pub fn store(&self) -> PathBuf {
         self.state.join("store.redb")
     }
+    /// The store while `init` or `join` makes it; its renaming to `store` is what makes this host a member.
+    #[must_use]
+    pub fn unfinished_store(&self) -> PathBuf {
+        self.state.join("store.unfinished")
+    }
     /// Who this node is in the cluster.
     #[must_use]
     pub fn identity(&self) -> PathBuf {
@@ -68,6 +73,7 @@ impl Paths {
         vec![
             self.node_config(),
             self.store(),
+            self.unfinished_store(),
             self.identity(),
             self.certificate(),
             self.key(),
@@ -164,6 +170,32 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
+/// Gives a file its name, durably.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    let attempt = || -> io::Result<()> {
+        fs::rename(from, to)?;
+        sync_directory_of(to)
+    };
+    attempt().map_err(|e| FileError::new("cannot make", to, e))
+}
+
+/// Removes a file that may not be there.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new("cannot remove", path, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// Replaces a file's content atomically and durably.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = path.with_extension("new");
@@ -177,10 +209,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        if let Some(directory) = path.parent() {
-            File::open(directory)?.sync_all()?;
-        }
-        Ok(())
+        sync_directory_of(path)
     };
     attempt().map_err(|e| {
         let _ = fs::remove_file(&temporary);

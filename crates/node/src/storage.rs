@@ -32,6 +32,12 @@ pub enum StorageError {
         /// What is wrong.
         source: StoreError,
     },
+    /// There is none.
+    #[error(
+        "{0} is missing: if `init` or `join` was interrupted, repeat it; otherwise this node's state is lost: \
+         `quorate leave --wipe`, `quorate remove` it on another node, and let it join again"
+    )]
+    Missing(String),
     /// Somebody else has it open.
     #[error(
         "{0} is in use by another process: a daemon runs already on this host (`systemctl status quorate`)"
@@ -45,9 +51,10 @@ fn backend(path: &Path, make: bool) -> Result<FileBackend, StorageError> {
     if make {
         options.create_new(true);
     }
-    let file = options
-        .open(path)
-        .map_err(|e| FileError::new("cannot open", path, e))?;
+    let file = options.open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => StorageError::Missing(path.display().to_string()),
+        _ => FileError::new("cannot open", path, e).into(),
+    })?;
     FileBackend::new(file).map_err(|e| match e {
         redb::DatabaseError::DatabaseAlreadyOpen => StorageError::InUse(path.display().to_string()),
         other => StorageError::Store {
