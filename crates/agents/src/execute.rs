@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
 
 use crate::bounded::Bounded;
 use crate::processes::{self, ProcessId};
+use crate::view;
 
 /// How much of a program's output is kept.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -43,6 +44,10 @@ pub struct Invocation {
     /// Bytes of output that are kept.
     #[n(5)]
     pub output_bytes_max: u64,
+    /// Our tools, where they must lie over /usr/sbin for this program (see `view`); else empty.
+    #[n(6)]
+    #[cbor(default)]
+    pub tools_view: String,
 }
 
 /// How a program ended.
@@ -317,7 +322,7 @@ fn reap_everything(program: Pid) -> mpsc::Receiver<ExitStatus> {
 /// Says in one sentence why a program could not be started.
 fn why_not_run(program: &str, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound if std::path::Path::new(program).exists() => format!(
+        std::io::ErrorKind::NotFound if Path::new(program).exists() => format!(
             "{program} cannot be run: the interpreter named in its first line does not exist"
         ),
         std::io::ErrorKind::NotFound => format!("{program} does not exist"),
@@ -332,6 +337,25 @@ fn why_not_run(program: &str, error: &std::io::Error) -> String {
 }
 
 fn spawn(invocation: &Invocation) -> std::io::Result<Child> {
+    if invocation.tools_view.is_empty() {
+        return spawn_here(invocation);
+    }
+    // A namespace belongs to a thread, and the program inherits that of the thread which starts it.
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| {
+            view::enter(Path::new(&invocation.tools_view)).map_err(|error| {
+                let text = format!("no view of {} with our tools: {error}", view::SYSTEM_TOOLS);
+                std::io::Error::new(error.kind(), text)
+            })?;
+            spawn_here(invocation)
+        });
+        started
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn spawn_here(invocation: &Invocation) -> std::io::Result<Child> {
     let input = if invocation.input.is_empty() {
         Stdio::null()
     } else {

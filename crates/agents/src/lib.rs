@@ -21,6 +21,7 @@ pub mod stonith;
 mod supervise;
 mod surroundings;
 pub mod systemd;
+mod view;
 pub mod watch;
 
 pub use metadata::{MetadataError, metadata};

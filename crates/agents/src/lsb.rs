@@ -28,6 +28,7 @@ pub fn invocation(surroundings: &Surroundings, call: &AgentCall) -> Invocation {
         input: String::new(),
         timeout_ms: call.timeout_ms,
         output_bytes_max: OUTPUT_BYTES_MAX as u64,
+        ..Invocation::default()
     }
 }
 

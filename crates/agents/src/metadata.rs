@@ -245,6 +245,7 @@ impl Question {
                 input: String::new(),
                 timeout_ms: TIMEOUT_MS,
                 output_bytes_max: TEXT_BYTES_MAX,
+                ..Invocation::default()
             })
         };
         let mut question = Self {

@@ -6,6 +6,7 @@ use quorate_core::event::AgentCall;
 
 use crate::execute::{Invocation, OUTPUT_BYTES_MAX};
 use crate::surroundings::Surroundings;
+use crate::view;
 
 /// Feature set that agents compare with; the one of the Pacemaker whose tool outputs we answer with.
 pub const CRM_FEATURE_SET: &str = "3.16.2";
@@ -13,14 +14,29 @@ pub const CRM_FEATURE_SET: &str = "3.16.2";
 /// A parameter that is handed over under its own name.
 const CHECK_LEVEL: &str = "OCF_CHECK_LEVEL";
 
+/// Agents that distributions install under another provider than their authors do: each name stands for the other
+/// where only one of them is installed.
+pub const MOVED: &[(&str, &str, &str)] = &[("rabbitmq-server-ha", "rabbitmq", "heartbeat")];
+
 /// Path of an OCF agent.
 #[must_use]
 pub fn path(surroundings: &Surroundings, provider: Option<&str>, agent: &str) -> PathBuf {
-    surroundings
-        .ocf_root
-        .join("resource.d")
-        .join(provider.unwrap_or("heartbeat"))
-        .join(agent)
+    let of = |provider: &str| {
+        let directory = surroundings.ocf_root.join("resource.d");
+        directory.join(provider).join(agent)
+    };
+    let provider = provider.unwrap_or("heartbeat");
+    let named = of(provider);
+    if named.exists() {
+        return named;
+    }
+    let other = MOVED.iter().find_map(|(name, one, other)| match provider {
+        _ if *name != agent => None,
+        _ if provider == *one => Some(of(other)),
+        _ if provider == *other => Some(of(one)),
+        _ => None,
+    });
+    other.filter(|other| other.exists()).unwrap_or(named)
 }
 
 /// Variables that stand in every OCF call, `meta-data` included.
@@ -98,6 +114,8 @@ pub fn environment(surroundings: &Surroundings, call: &AgentCall) -> Vec<(String
 #[must_use]
 pub fn invocation(surroundings: &Surroundings, call: &AgentCall) -> Invocation {
     let path = path(surroundings, call.provider.as_deref(), &call.agent);
+    let tools = surroundings.tools.as_deref();
+    let tools_view = tools.filter(|tools| view::is_needed(&path, tools));
     Invocation {
         program: path.to_string_lossy().into_owned(),
         arguments: vec![call.action.clone()],
@@ -105,6 +123,7 @@ pub fn invocation(surroundings: &Surroundings, call: &AgentCall) -> Invocation {
         input: String::new(),
         timeout_ms: call.timeout_ms,
         output_bytes_max: OUTPUT_BYTES_MAX as u64,
+        tools_view: tools_view.map_or_else(String::new, |at| at.to_string_lossy().into_owned()),
     }
 }
 

@@ -172,6 +172,7 @@ fn job(program: &Path, arguments: Vec<String>, environment: Vec<(String, String)
         input: String::new(),
         timeout_ms: 0,
         output_bytes_max: OUTPUT_BYTES_MAX as u64,
+        ..Invocation::default()
     }
 }
 

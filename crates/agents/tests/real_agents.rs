@@ -279,3 +279,59 @@ async fn a_delay_can_be_cancelled_and_nothing_is_done() {
     let result = run.await.expect("no panic");
     assert_eq!(result.outcome, Outcome::NotRun);
 }
+
+/// An agent that begins with a `PATH` of its own, as `rabbitmq-server-ha` does, and one that names a tool's full path.
+#[tokio::test]
+async fn agents_that_reset_their_path_find_our_tools() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: agents_that_reset_their_path_find_our_tools: not root");
+        return;
+    }
+    let bench = Bench::with("path", |surroundings, directory| {
+        surroundings.ocf_root = directory.join("ocf");
+        let tools = directory.join("tools");
+        std::fs::create_dir_all(&tools).expect("tools");
+        let program = directory.join("program");
+        std::fs::write(&program, "#!/bin/sh\necho \"ours: ${0##*/} $*\"\n").expect("program");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("chmod");
+        for name in ["crm_attribute", "crm_master", "attrd_updater", "crm_node"] {
+            std::os::unix::fs::symlink(&program, tools.join(name)).expect("link");
+        }
+        surroundings.tools = Some(tools);
+    });
+    bench.agent(
+        "resets",
+        "#!/bin/sh\nPATH=/sbin:/usr/sbin:/bin:/usr/bin\ncrm_attribute -N n1\ncrm_master -v 5\n\
+         su root -c 'attrd_updater -p'\nexit 0\n",
+    );
+    bench.agent("names", "#!/bin/sh\n/usr/sbin/crm_node -l\nexit 0\n");
+    let said = bench.run("resets", "start", 60_000).await;
+    assert_eq!(said.outcome, Outcome::Exited(0), "{said:?}");
+    assert!(
+        said.output.contains("ours: crm_attribute -N n1")
+            && said.output.contains("ours: crm_master -v 5")
+            && said.output.contains("ours: attrd_updater -p"),
+        "{said:?}"
+    );
+    let said = bench.run("names", "start", 60_000).await;
+    assert!(said.output.contains("ours: crm_node -l"), "{said:?}");
+}
+
+#[tokio::test]
+async fn both_providers_of_the_rabbitmq_agent_resolve() {
+    let agent = "/usr/lib/ocf/resource.d/heartbeat/rabbitmq-server-ha";
+    if !installed(agent, "resource-agents") {
+        return;
+    }
+    let bench = Bench::real("rabbit");
+    for provider in ["rabbitmq", "heartbeat"] {
+        let text = metadata::metadata_in(
+            &bench.surroundings,
+            "ocf",
+            Some(provider),
+            "rabbitmq-server-ha",
+        );
+        assert!(text.expect("metadata").contains("erlang_cookie"));
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) struct Contents<'a> {
 }
 
 /// Directories whose content belongs to the machine, not to a host.
-const HIDDEN: [&str; 20] = [
+const HIDDEN: [&str; 21] = [
     "etc/systemd/system",
     "etc/rc0.d",
     "etc/rc1.d",
@@ -35,6 +35,7 @@ const HIDDEN: [&str; 20] = [
     "etc/corosync",
     "etc/pacemaker",
     "etc/quorate",
+    "etc/rabbitmq",
     "var/tmp",
     "var/log",
     "var/lib/mysql",
@@ -43,6 +44,15 @@ const HIDDEN: [&str; 20] = [
     "var/lib/rabbitmq",
     "var/lib/quorate",
     "var/spool",
+];
+
+/// Directories that a service's own user must find, empty: what its package makes when it is installed.
+const OWNED: [(&str, &str); 5] = [
+    ("var/lib/mysql", "mysql"),
+    ("var/log/mysql", "mysql"),
+    ("var/lib/rabbitmq", "rabbitmq"),
+    ("var/log/rabbitmq", "rabbitmq"),
+    ("etc/rabbitmq", "rabbitmq"),
 ];
 
 /// Directories of the root whose content is the machine's programs.
@@ -132,8 +142,7 @@ fn hide(upper: &Path) -> Result<(), LabError> {
         let dir = upper.join(dir);
         fs::create_dir_all(&dir).io("cannot create", &dir)?;
     }
-    // A daemon that runs as the service's own user must find its directory.
-    for (dir, owner) in [("var/lib/mysql", "mysql"), ("var/log/mysql", "mysql")] {
+    for (dir, owner) in OWNED {
         let path = upper.join(dir);
         fs::create_dir_all(&path).io("cannot create", &path)?;
         if let Some((uid, gid)) = user(owner) {

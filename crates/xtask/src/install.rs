@@ -6,32 +6,32 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Packages for the lab, and the agents with what they manage.
-pub const PACKAGES: [&str; 16] = [
+pub const PACKAGES: [&str; 21] = [
     "cluster-glue",
     "dbus",
     "e2fsprogs",
     "fence-agents",
     "iproute2",
+    "iptables",
     "iputils-ping",
     "ipmitool",
     "kmod",
     "libfaketime",
     "mariadb-client",
     "mariadb-server",
+    "memcached",
     "openipmi",
+    "pacemaker-resource-agents",
     "procps",
+    "python3-pika",
+    "rabbitmq-server",
     "resource-agents",
     "systemd",
     "systemd-container",
 ];
 
 /// Packages for the comparison with the peer.
-pub const PEER_PACKAGES: [&str; 4] = [
-    "pacemaker",
-    "corosync",
-    "crmsh",
-    "pacemaker-resource-agents",
-];
+pub const PEER_PACKAGES: [&str; 3] = ["pacemaker", "corosync", "crmsh"];
 
 /// What the packages' daemons are told when they want to start while being installed.
 const POLICY: &str = "#!/bin/sh\n# While a task of this project installs packages: no daemon starts by itself.\nexit 101\n";
