@@ -21,8 +21,15 @@ pub(in crate::crm) const SHORTCUTS: &[(&str, &str)] = &[
     ),
     ("params", "//primitive[@id='@@']/instance_attributes"),
     ("utilization", "//primitive[@id='@@']/utilization"),
-    ("location", "//constraints/rsc_location[@rsc='@@']"),
-    ("property", "//crm_config//nvpair[@name='@@']"),
+    // One argument in two places: the constraint that moves of the resource write.
+    (
+        "location",
+        "//rsc_location[@id='cli-prefer-@@' and @rsc='@@']",
+    ),
+    (
+        "property",
+        "//crm_config/cluster_property_set/nvpair[@name='@@']",
+    ),
     ("property", "//crm_config/cluster_property_set"),
     (
         "nodeattr",
@@ -60,7 +67,14 @@ impl Parser<'_, '_> {
                 return None;
             };
             let permission = self.permission(&kind)?;
-            role.permissions.push(permission);
+            for mut part in split(permission) {
+                let number = role.permissions.len();
+                if !part.iter().any(|(name, _)| name == "id") {
+                    let id = self.context.ids.make(&format!("{}-{number}", self.id));
+                    part.insert(0, ("id".to_owned(), id));
+                }
+                role.permissions.push(part);
+            }
         }
         if role.permissions.is_empty() {
             self.syntax(
@@ -74,9 +88,7 @@ impl Parser<'_, '_> {
     }
 
     fn permission(&mut self, kind: &str) -> Option<Extra> {
-        let id = self.context.ids.make(&format!("{}-{kind}", self.id));
-        let mut permission: Extra =
-            vec![("id".to_owned(), id), ("kind".to_owned(), kind.to_owned())];
+        let mut permission: Extra = vec![("kind".to_owned(), kind.to_owned())];
         let mut has_object = false;
         while let Some(word) = self.peek() {
             if word
@@ -184,7 +196,7 @@ impl Parser<'_, '_> {
             } else if self.eat("select") {
                 self.select(&mut alert);
             } else if self.eat("to") {
-                let recipient = self.recipient(&id)?;
+                let recipient = self.recipient(&id, alert.recipients.len() + 1)?;
                 alert.recipients.push(recipient);
             } else if let Some(description) = self.description() {
                 alert.description = Some(description);
@@ -239,20 +251,17 @@ impl Parser<'_, '_> {
             if word.text == "}" {
                 return names;
             }
-            let id = self
-                .context
-                .ids
-                .make(&format!("{owner}-select-{}", word.text));
+            let id = self.context.ids.make(&format!("{owner}-{}", names.len()));
             names.push((id, word.text.clone()));
         }
         self.syntax(self.end, "`}` is missing", "select attributes { NAME ... }");
         names
     }
 
-    fn recipient(&mut self, owner: &str) -> Option<Recipient> {
+    fn recipient(&mut self, owner: &str, number: usize) -> Option<Recipient> {
         let in_braces = self.eat("{");
         let mut recipient = Recipient {
-            id: self.context.ids.make(&format!("{owner}-recipient")),
+            id: String::new(),
             ..Recipient::default()
         };
         let mut value = self.next();
@@ -264,6 +273,12 @@ impl Parser<'_, '_> {
                 _ => text.clone_into(&mut recipient.id),
             }
             value = self.next();
+        }
+        if recipient.id.is_empty() {
+            recipient.id = self
+                .context
+                .ids
+                .make(&format!("{owner}-recipient-{number}"));
         }
         let Some(value) =
             value.filter(|word| word.quoted || !matches!(word.text.as_str(), "{" | "}"))
@@ -297,17 +312,39 @@ impl Parser<'_, '_> {
     }
 }
 
+/// A permission names its objects in one way: `tag:x ref:y` are two, the reference first.
+fn split(permission: Extra) -> Vec<Extra> {
+    let has = |wanted: &str| permission.iter().any(|(name, _)| name == wanted);
+    if !(has("reference") && has("object-type")) {
+        return vec![permission];
+    }
+    let without = |unwanted: &[&str]| -> Extra {
+        let kept = permission
+            .iter()
+            .filter(|(name, _)| !unwanted.contains(&name.as_str()));
+        kept.cloned().collect()
+    };
+    vec![
+        without(&["object-type", "attribute"]),
+        without(&["reference", "id"]),
+    ]
+}
+
 /// The XPath of a short form such as `meta:db:target-role`.
 fn shortcut(name: &str, text: &str) -> Option<String> {
     let arguments: Vec<&str> = text.split(':').skip(1).collect();
-    let (_, xpath) = SHORTCUTS
-        .iter()
-        .find(|(word, xpath)| *word == name && xpath.matches("@@").count() == arguments.len())?;
+    let (_, xpath) = SHORTCUTS.iter().find(|(word, xpath)| {
+        let places = xpath.matches("@@").count();
+        *word == name && (places == arguments.len() || (name == "location" && arguments.len() == 1))
+    })?;
+    if arguments.iter().any(|argument| argument.contains('\'')) {
+        return None;
+    }
+    if let ("location", [resource]) = (name, arguments.as_slice()) {
+        return Some(xpath.replace("@@", resource));
+    }
     let mut result = (*xpath).to_owned();
     for argument in arguments {
-        if argument.contains('\'') {
-            return None;
-        }
         result = result.replacen("@@", argument, 1);
     }
     Some(result)

@@ -4,7 +4,7 @@ use super::super::lexer::Word;
 use super::super::statement::{Body, LevelSpec};
 use super::resource_set::{Item, Suffix, rest, take};
 use super::rule::is_role;
-use super::set::plain_score;
+use super::set::{named_score, plain_score};
 use super::{Parser, is_id};
 use crate::cib::{Colocation, Constraint, FencingLevel, Location, Order, TicketConstraint};
 use crate::diag::{Code, Diagnostic, Span, nearest};
@@ -111,7 +111,7 @@ impl Parser<'_, '_> {
     /// `SCORE:`.
     fn score(&mut self, usage: &str) -> Option<String> {
         let word = self.next()?;
-        if let Some(score) = word.text.strip_suffix(':').and_then(plain_score) {
+        if let Some(score) = word.text.strip_suffix(':').and_then(named_score) {
             let id = self.id.clone();
             self.context.spans.put(&id, "score", word.span);
             return Some(score);

@@ -350,6 +350,14 @@ impl Parser<'_, '_> {
         })
     }
 
+    /// A mapping of a bundle with an id.
+    fn numbered(&mut self, attributes: Extra, owner: &str, made: &mut usize) -> Extra {
+        let has_id = attributes.iter().any(|(name, _)| name == "id");
+        let attributes = self.with_id(attributes, &format!("{owner}-{made}"));
+        *made += usize::from(!has_id);
+        attributes
+    }
+
     /// `bundle ID docker|podman|rkt ... [network ...] [storage ...] [primitive ID] [meta ...]`.
     pub(super) fn bundle(&mut self) -> Option<Body> {
         let usage = "bundle NAME podman image=... network ip-range-start=... storage storage-mapping ... primitive NAME";
@@ -360,6 +368,8 @@ impl Parser<'_, '_> {
             ..Bundle::default()
         };
         let mut child = None;
+        // Mappings without a name of their own are numbered, ports and storage together.
+        let mut made = 0;
         bundle.description = self.description();
         while let Some(word) = self.next() {
             match word.keyword().as_deref() {
@@ -370,14 +380,14 @@ impl Parser<'_, '_> {
                 Some("port-mapping") => {
                     let attributes = self.pairs();
                     bundle.network.get_or_insert_default();
-                    let attributes = self.with_id(attributes, &format!("{id}-port-mapping"));
+                    let attributes = self.numbered(attributes, &id, &mut made);
                     bundle.ports.push(attributes);
                 }
                 Some("storage") => bundle.storage = Some(self.pairs()),
                 Some("storage-mapping") => {
                     let attributes = self.pairs();
                     bundle.storage.get_or_insert_default();
-                    let attributes = self.with_id(attributes, &format!("{id}-storage-mapping"));
+                    let attributes = self.numbered(attributes, &id, &mut made);
                     bundle.mounts.push(attributes);
                 }
                 Some("primitive") => match self.next() {

@@ -133,18 +133,19 @@ impl Parser<'_, '_> {
                     None => {
                         let item = self.item(&word, suffix)?;
                         if let Some(open) = open.as_mut() {
+                            // One set has one role or action: another one begins another set of the same kind.
                             let same = open
                                 .suffix_of_first
                                 .get_or_insert_with(|| item.suffix.clone())
                                 == &item.suffix;
                             if !same {
-                                let span = open.span;
-                                self.bad_set(
-                                    word.span,
-                                    "one set has one role or action",
-                                    Some(span),
-                                );
-                                return None;
+                                let next = ResourceSet {
+                                    sequential: open.set.sequential.clone(),
+                                    require_all: open.set.require_all.clone(),
+                                    ..ResourceSet::default()
+                                };
+                                members.sets.push(std::mem::replace(&mut open.set, next));
+                                open.suffix_of_first = Some(item.suffix.clone());
                             }
                             put_suffix(&mut open.set, &item, suffix);
                             open.set.members.push(item.name);

@@ -1,7 +1,7 @@
 //! Rules: scores and comparisons of attributes, dates and versions.
 
 use super::super::lexer::Word;
-use super::set::plain_score;
+use super::set::named_score;
 use super::{Parser, canonical_role};
 use crate::cib::{Extra, Rule, RulePart};
 use crate::diag::{Code, Diagnostic, Span};
@@ -72,7 +72,7 @@ impl Parser<'_, '_> {
         match word.text.strip_suffix(':') {
             Some(score) if !score.is_empty() => {
                 self.at += 1;
-                match plain_score(score) {
+                match named_score(score) {
                     Some(score) => rule.score = Some(score),
                     None => rule.score_attribute = Some(score.to_owned()),
                 }

@@ -131,7 +131,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// One pair: `name=value`, `name`, `$id:name=value`, `@id`, `@id:name`.
+    /// One pair: `name=value`, `name`, `$name=value`, `$id:name=value`, `@id`, `@id:name`.
     fn pair(&mut self, word: &Word, set_id: &str, stops: &[&str]) -> Option<Pair> {
         if !word.quoted
             && word.equals.is_none()
@@ -152,12 +152,16 @@ impl Parser<'_, '_> {
             Some((name, value, span)) => (name, Some(value), span),
             None => (word.text.as_str(), None, word.span),
         };
-        let (id, name) = match name.strip_prefix('$').and_then(|name| name.split_once(':')) {
-            Some((id, name)) => (id.to_owned(), name),
-            None if name.is_empty()
-                || name.starts_with('$')
-                || name.contains(char::is_whitespace) =>
-            {
+        let (id, name) = match name.strip_prefix('$') {
+            // `$name=value` gives the pair its own name as its id.
+            Some(named) if value.is_some() && !named.contains(':') && is_id(named) => {
+                (named.to_owned(), named)
+            }
+            Some(named) if named.contains(':') => {
+                let (id, name) = named.split_once(':').unwrap_or((named, named));
+                (id.to_owned(), name)
+            }
+            _ if name.is_empty() || name.starts_with('$') || name.contains(char::is_whitespace) => {
                 let message = format!("`{}` is not a name=value pair", word.text);
                 self.syntax(
                     word.span,
@@ -166,7 +170,7 @@ impl Parser<'_, '_> {
                 );
                 return None;
             }
-            None => (String::new(), name),
+            _ => (String::new(), name),
         };
         if value.is_none() && self.misspelt_section(word, stops) {
             return None;
@@ -357,11 +361,21 @@ pub(super) fn empty_set(kind: SetKind) -> AttributeSet {
     }
 }
 
+/// A score, or one of the two old names of scores.
+pub(super) fn named_score(word: &str) -> Option<String> {
+    match word.to_ascii_lowercase().as_str() {
+        "mandatory" => Some("INFINITY".to_owned()),
+        "advisory" => Some("0".to_owned()),
+        _ => plain_score(word),
+    }
+}
+
 /// A score in the spelling that is stored, if the word is one.
 pub(super) fn plain_score(word: &str) -> Option<String> {
     let lower = word.to_ascii_lowercase();
     match lower.as_str() {
-        "inf" | "+inf" | "infinity" | "+infinity" => Some("INFINITY".to_owned()),
+        "inf" | "infinity" => Some("INFINITY".to_owned()),
+        "+inf" | "+infinity" => Some("+INFINITY".to_owned()),
         "-inf" | "-infinity" => Some("-INFINITY".to_owned()),
         _ => {
             let digits = lower.strip_prefix(['-', '+']).unwrap_or(&lower);

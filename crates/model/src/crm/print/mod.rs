@@ -226,7 +226,8 @@ pub(super) fn pair_text(name: &str, value: Option<&str>) -> String {
 /// A score as people write it.
 pub(super) fn score_text(score: &str) -> String {
     match score {
-        "INFINITY" | "+INFINITY" => "inf".to_owned(),
+        "INFINITY" => "inf".to_owned(),
+        "+INFINITY" => "+inf".to_owned(),
         "-INFINITY" => "-inf".to_owned(),
         other => other.to_owned(),
     }

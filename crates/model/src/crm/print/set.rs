@@ -300,6 +300,14 @@ fn short_form(xpath: &str) -> Option<String> {
         for piece in pieces {
             let end = rest.find('\'')?;
             let argument = &rest[..end];
+            // The place of `location` that names the resource again.
+            if *word == "location" && result.strip_prefix("location:") == Some(argument) {
+                rest = rest[end..].strip_prefix(piece)?;
+                continue;
+            }
+            if *word == "location" && result != *word {
+                return None;
+            }
             if argument.is_empty() || argument.contains([':', ' ', '"', '\\']) {
                 return None;
             }
