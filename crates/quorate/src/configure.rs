@@ -50,15 +50,21 @@ impl Current {
     }
 }
 
-/// The crm text of a configuration in either form.
+/// The crm text of a configuration in either form. Older forms of XML are respelled, and standard error says which.
 pub fn to_crm(name: &str, text: &str) -> Result<String> {
     if !text.trim_start().starts_with('<') {
         return Ok(text.to_owned());
     }
-    let cib = xml::read::read(text).map_err(|e| {
+    let (cib, notes) = xml::import(text).map_err(|e| {
         Error::new(format!("{name}: {e}"), "check it with `xmllint --noout`")
             .exit(Exit::Configuration)
     })?;
+    for note in notes {
+        let line = note
+            .span
+            .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        eprintln!("{}: {name}:{line}: {}", note.severity.as_str(), note.message);
+    }
     Ok(crm::print(&cib.configuration))
 }
 

@@ -49,6 +49,7 @@ pub fn differences(first: &Configuration, second: &Configuration) -> Differences
     strip::differences(first, second)
 }
 
+pub(crate) use strip::each_set;
 pub use strip::{Differences, constraint_id};
 
 /// `KIND NAME` of every object of a configuration.

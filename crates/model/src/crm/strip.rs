@@ -161,7 +161,10 @@ pub(super) fn referred_ids(configuration: &Configuration) -> BTreeSet<String> {
 }
 
 /// Calls `visit` with every attribute set.
-fn each_set(configuration: &mut Configuration, visit: &mut dyn FnMut(&mut AttributeSet)) {
+pub(crate) fn each_set(
+    configuration: &mut Configuration,
+    visit: &mut dyn FnMut(&mut AttributeSet),
+) {
     each_primitive(configuration, &mut |primitive| {
         primitive.sets.iter_mut().for_each(&mut *visit);
         for operation in &mut primitive.operations.list {

@@ -54,6 +54,8 @@ codes! {
     Continuation, "continuation", Warning, "A backslash continues a statement only as the very last character of its line.";
     TooLarge, "too-large", Error, "The text exceeds a bound of the reader (size, statements, words, nesting). The bounds exist so that no input can exhaust memory or stack.";
     BadXml, "bad-xml", Error, "The XML is not well formed or not a part of a cluster configuration.";
+    UpgradedForm, "upgraded-form", Note, "The XML has a form of an older schema. It is read, means what it meant, and is written back in today's form.";
+    NotKept, "not-kept", Warning, "An element or attribute of the XML is a part of no schema that is known here. It is not kept: what it was meant to do will not happen.";
     DeprecatedWord, "deprecated-word", Note, "The spelling is accepted and means the same; a newer one exists.";
     // References.
     UndefinedMember, "undefined-member", Error, "A group, clone or bundle names a resource that no statement defines. crmsh drops such a member with a message and loads the rest; the group then runs without it and nobody notices until the service is needed. Define it or remove it (check --fix removes it).";

@@ -648,8 +648,10 @@ fn acls(el: El<'_>) -> ReadResult<Acls> {
             "acl_role" => out.roles.push(AclRole {
                 id: need(child, "id")?,
                 description: opt(child, "description"),
-                permissions: elements(child).map(|p| extra(p, &[])).collect(),
+                permissions: elements(child).map(permission).collect(),
             }),
+            // Schema 1: a user with roles, or with rules of its own.
+            "acl_user" => acl_user(child, &mut out)?,
             "acl_target" => {
                 out.targets.push(AclTarget {
                     id: need(child, "id")?,
@@ -668,6 +670,49 @@ fn acls(el: El<'_>) -> ReadResult<Acls> {
         }
     }
     Ok(out)
+}
+
+/// A permission; schema 1 had an element for each kind.
+fn permission(el: El<'_>) -> Extra {
+    let kind = el.tag_name().name();
+    let mut out = extra(el, &[]);
+    if matches!(kind, "read" | "write" | "deny") {
+        for (name, _) in &mut out {
+            match name.as_str() {
+                "tag" => "object-type".clone_into(name),
+                "ref" => "reference".clone_into(name),
+                _ => {}
+            }
+        }
+        let at = usize::from(out.first().is_some_and(|(name, _)| name == "id"));
+        out.insert(at, ("kind".to_owned(), kind.to_owned()));
+    }
+    out
+}
+
+fn acl_user(el: El<'_>, out: &mut Acls) -> ReadResult<()> {
+    let id = need(el, "id")?;
+    let (roles, rules): (Vec<El<'_>>, Vec<El<'_>>) =
+        elements(el).partition(|child| child.has_tag_name("role_ref"));
+    let mut target = AclTarget {
+        id: id.clone(),
+        name: None,
+        roles: roles
+            .into_iter()
+            .filter_map(|role| opt(role, "id"))
+            .collect(),
+    };
+    if !rules.is_empty() {
+        let role = format!("{id}-rules");
+        target.roles.push(role.clone());
+        out.roles.push(AclRole {
+            id: role,
+            description: None,
+            permissions: rules.into_iter().map(permission).collect(),
+        });
+    }
+    out.targets.push(target);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -146,10 +146,10 @@ impl Checked {
     /// A configuration in either form.
     pub fn of_text(name: String, text: String) -> Result<Self> {
         if text.trim_start().starts_with('<') {
-            let cib = xml::read::read(&text).map_err(|error| {
+            let (cib, found) = xml::import(&text).map_err(|error| {
                 Error::new(format!("{name}: {error}"), "check it with `xmllint --noout`").exit(Exit::Configuration)
             })?;
-            return Ok(Self { name, text, document: None, configuration: cib.configuration, found: Vec::new() });
+            return Ok(Self { name, text, document: None, configuration: cib.configuration, found });
         }
         let (document, found) = crm::parse(&text);
         let configuration = document.configuration().clone();
