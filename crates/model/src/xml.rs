@@ -6,3 +6,4 @@ mod read_status;
 pub mod write;
 
 pub use import::import;
+pub(crate) use import::places;

@@ -200,3 +200,36 @@ fn what_is_written_is_valid_by_the_schema() {
         folder.display()
     );
 }
+
+#[test]
+fn findings_about_xml_point_into_it() {
+    let text = r#"<cib validate-with="pacemaker-3.9">
+  <configuration>
+    <crm_config>
+      <cluster_property_set id="cib-bootstrap-options">
+        <nvpair id="o1" name="stonith-enabld" value="true"/>
+        <nvpair id="o2" name="no-quorum-policy" value="sometimes"/>
+      </cluster_property_set>
+    </crm_config>
+    <nodes><node id="1" uname="a"/><node id="2" uname="b"/></nodes>
+    <resources>
+      <primitive id="p" class="ocf" provider="heartbeat" type="Dummy" template="gone">
+        <operations><op id="p-m" name="monitor" interval="0"/></operations>
+      </primitive>
+    </resources>
+    <constraints>
+      <rsc_location id="l" rsc="pp" node="c" score="100"/>
+      <rsc_order id="o" kind="Mandatory">
+        <resource_set id="o-0"><resource_ref id="p"/><resource_ref id="q"/></resource_set>
+      </rsc_order>
+    </constraints>
+  </configuration>
+</cib>
+"#;
+    let (_, found) = quorate_model::lint::check_xml(text, &Default::default()).unwrap();
+    let source = Source {
+        name: "cib.xml",
+        text,
+    };
+    insta::assert_snapshot!("findings", render_all(&found, source, false));
+}

@@ -63,7 +63,11 @@ pub fn to_crm(name: &str, text: &str) -> Result<String> {
         let line = note
             .span
             .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        eprintln!("{}: {name}:{line}: {}", note.severity.as_str(), note.message);
+        eprintln!(
+            "{}: {name}:{line}: {}",
+            note.severity.as_str(),
+            note.message
+        );
     }
     Ok(crm::print(&cib.configuration))
 }

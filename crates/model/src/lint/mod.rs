@@ -15,9 +15,12 @@ mod view;
 pub use facts::{Account, AgentFact, AppArmorProfile, Facts, HostFacts, Questions, questions};
 pub use view::agent_name;
 
-use crate::cib::Configuration;
+use crate::cib::{Cib, Configuration};
 use crate::crm::{Document, Spans};
 use crate::diag::{Code, Diagnostic, Severity, Span};
+use crate::xml::import;
+use crate::xml::places;
+use crate::xml::read::ReadResult;
 use std::collections::BTreeMap;
 use view::View;
 
@@ -28,10 +31,64 @@ pub fn lint(
     facts: &Facts,
 ) -> Vec<Diagnostic> {
     let empty = Spans::default();
+    lint_at(
+        configuration,
+        document,
+        document.map_or(&empty, Document::spans),
+        facts,
+    )
+}
+
+/// Reading XML and all findings in one; places are those of the XML.
+///
+/// # Errors
+/// When the text is no information base.
+pub fn check_xml(text: &str, facts: &Facts) -> ReadResult<(Cib, Vec<Diagnostic>)> {
+    let (cib, mut found) = import(text)?;
+    let spans = places(text);
+    // References are resolved where statements are read: what it says of ours it says of the XML.
+    let printed = crate::crm::print(&cib.configuration);
+    let (document, diagnostics) = crate::crm::parse(&printed);
+    for mut diagnostic in diagnostics {
+        if diagnostic.severity < Severity::Warning {
+            continue;
+        }
+        diagnostic.span = diagnostic.span.and_then(|span| {
+            let statement = document.statements().iter().find(|statement| {
+                statement.span.start <= span.start && span.end <= statement.span.end
+            })?;
+            let word = printed.get(span.start..span.end).unwrap_or("");
+            spans
+                .get(&statement.id, &format!("ref:{word}"))
+                .or_else(|| spans.get(&statement.id, ""))
+        });
+        diagnostic.related.clear();
+        found.push(diagnostic);
+    }
+    found.extend(lint_at(&cib.configuration, None, &spans, facts));
+    for diagnostic in &mut found {
+        // They are replacements in the words of the language.
+        diagnostic.fixes.clear();
+    }
+    found.sort_by_key(|d| {
+        (
+            d.span.map_or(usize::MAX, |span| span.start),
+            std::cmp::Reverse(d.severity),
+        )
+    });
+    Ok((cib, found))
+}
+
+fn lint_at(
+    configuration: &Configuration,
+    document: Option<&Document>,
+    spans: &Spans,
+    facts: &Facts,
+) -> Vec<Diagnostic> {
     let mut linter = Linter {
         configuration,
         document,
-        spans: document.map_or(&empty, Document::spans),
+        spans,
         text: document.map_or("", Document::print),
         facts,
         views: view::views(configuration),

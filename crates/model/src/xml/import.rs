@@ -10,7 +10,7 @@ use roxmltree::{Document, ParsingOptions};
 use super::read::{NODES_MAX, ReadResult, read};
 use super::write;
 use crate::cib::{AttributeSet, Cib, Configuration, Constraint, Pair, SetKind};
-use crate::crm::each_set;
+use crate::crm::{Spans, each_set};
 use crate::diag::{Code, Diagnostic, Span};
 use crate::options;
 
@@ -61,6 +61,48 @@ pub fn import(text: &str) -> ReadResult<(Cib, Vec<Diagnostic>)> {
     notes.append(&mut upgrade.notes);
     notes.sort_by_key(|note| note.span);
     Ok((cib, notes))
+}
+
+/// Where the parts of a configuration stand in its XML, under the names that [`Spans`] has for them.
+pub(crate) fn places(text: &str) -> Spans {
+    let mut spans = Spans::default();
+    let options = ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: NODES_MAX,
+        ..ParsingOptions::default()
+    };
+    let Ok(document) = Document::parse_with_options(text, options) else {
+        return spans;
+    };
+    for node in document.descendants().filter(roxmltree::Node::is_element) {
+        let Some(id) = node.attribute("id") else {
+            continue;
+        };
+        let name = node.tag_name().name();
+        if name == "resource_ref" || name == "obj_ref" {
+            let owner = node
+                .ancestors()
+                .skip(1)
+                .filter(|above| !above.has_tag_name("resource_set"))
+                .find_map(|above| above.attribute("id"));
+            if let Some(owner) = owner {
+                spans.put(owner, &format!("ref:{id}"), span(node));
+            }
+            continue;
+        }
+        let id = match node.attribute("uname").filter(|_| name == "node") {
+            Some(uname) => format!("node:{uname}"),
+            None => id.to_owned(),
+        };
+        spans.put(&id, "", span(node));
+        for attribute in node.attributes().filter(|a| a.name() != "id") {
+            let range = attribute.range_value();
+            let place = Span::new(range.start, range.end);
+            spans.put(&id, attribute.name(), place);
+            spans.put(&id, &format!("ref:{}", attribute.value()), place);
+        }
+    }
+    spans
 }
 
 /// Where elements are, by id.

@@ -163,6 +163,11 @@ impl Checked {
 
     /// Adds what the linter finds.
     pub fn lint(&mut self, facts: &Facts) {
+        if self.document.is_none() {
+            // It was read a moment ago.
+            self.found = lint::check_xml(&self.text, facts).map(|(_, found)| found).unwrap_or_default();
+            return;
+        }
         self.found.extend(lint::lint(&self.configuration, self.document.as_ref(), facts));
         self.found.sort_by_key(|d| (d.span.map_or(usize::MAX, |span| span.start), std::cmp::Reverse(d.severity)));
     }
