@@ -9,6 +9,10 @@ use crate::document;
 use crate::ids::NodeName;
 use crate::state::{ClusterState, NodeStatus, OpRecord, Presence, ResourceRecord};
 
+/// The transient attribute in which a node tells what `check` wants to know of its host. No rule of a configuration
+/// speaks of it, and nobody decides by it.
+pub const HOST_FACTS: &str = "#host-facts";
+
 /// What the deciding node knows beyond the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quorum {
@@ -322,7 +326,11 @@ fn node_state(state: &ClusterState, name: &NodeName, node: &NodeStatus) -> Optio
     if !node.transient.is_empty() {
         let set_id = format!("status-{id}");
         let mut set = empty_set(SetKind::Instance, set_id.clone());
-        for (name, value) in &node.transient {
+        for (name, value) in node
+            .transient
+            .iter()
+            .filter(|(name, _)| *name != HOST_FACTS)
+        {
             set.pairs.push(pair_of(&set_id, name, value));
         }
         transient.push(set);

@@ -120,6 +120,9 @@ pub fn new_findings(current: &Current, change: &Change) -> Vec<Diagnostic> {
             after.0.configuration(),
             &differences,
         )));
+        facts
+            .hosts
+            .extend(facts::of_peers(&current.state, &current.local.name));
     }
     facts.voters = Some(current.state.members.len());
     let all = |(document, diagnostics): &(Document, Vec<Diagnostic>), facts: &Facts| {

@@ -8,6 +8,7 @@ mod configure;
 mod context;
 mod error;
 mod facts;
+mod host_facts;
 mod inputs;
 mod lines;
 mod progress;

@@ -88,6 +88,12 @@ fn main_package(program: &Path, version: &str, architecture: &str) -> io::Result
             0o644,
         )?;
     }
+    put(
+        &root,
+        "usr/share/doc/quorate/examples/wiki.crm",
+        &fs::read("examples/wiki.crm")?,
+        0o644,
+    )?;
     let licences = [fs::read("LICENSE-MIT")?, fs::read("LICENSE-APACHE")?];
     put(
         &root,

@@ -198,7 +198,8 @@ impl Node {
         let said = match result.outcome {
             Outcome::Exited(0) => "on".to_owned(),
             Outcome::Exited(2) => "off".to_owned(),
-            Outcome::Exited(rc) => format!("exit code {rc}: {}", result.exit_reason),
+            Outcome::Exited(rc) if result.exit_reason.is_empty() => format!("exit code {rc}"),
+            Outcome::Exited(_) => result.exit_reason.clone(),
             Outcome::TimedOut => "no answer in time".to_owned(),
             Outcome::NotRun => format!("cannot read the power state: {}", result.exit_reason),
             Outcome::Lost => "unknown".to_owned(),

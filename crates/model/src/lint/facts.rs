@@ -51,6 +51,8 @@ pub struct HostFacts {
     pub missing_programs: BTreeSet<String>,
     /// Paths that were looked for and are not there.
     pub missing_paths: BTreeSet<String>,
+    /// OCF agents that are installed (`heartbeat:mysql`), where it told all of them.
+    pub ocf_agents: Option<BTreeSet<String>>,
 }
 
 /// Everything that a check was told.
@@ -153,6 +155,20 @@ pub(super) fn account<'a>(view: &View<'a>) -> Option<&'a str> {
         _ => None,
     }
 }
+
+/// Every program that some agent is known to call: what a host can tell before it knows the configuration.
+pub const PROGRAMS: &[&str] = &[
+    "modprobe",
+    "mount",
+    "umount",
+    "fuser",
+    "ip",
+    "vgchange",
+    "lvs",
+    "ipmitool",
+    "mysql",
+    "rabbitmqctl",
+];
 
 /// Programs that the agent calls.
 pub(super) fn programs(view: &View<'_>) -> &'static [&'static str] {

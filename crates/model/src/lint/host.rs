@@ -1,8 +1,8 @@
 //! The configuration against the hosts that shall run it.
 
 use super::facts::{Account, account, is_mysql, paths, programs, units};
-use super::{HostFacts, Linter};
-use crate::diag::{Code, Diagnostic};
+use super::{AgentFact, HostFacts, Linter};
+use crate::diag::{Code, Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Linter<'_> {
@@ -11,6 +11,7 @@ impl Linter<'_> {
         for host in &self.facts.hosts {
             self.started_by_init(host, &mut found);
             self.missing(host, &mut found);
+            self.missing_agents(host, &mut found);
             self.apparmor(host, &mut found);
         }
         self.accounts(&mut found);
@@ -84,6 +85,34 @@ impl Linter<'_> {
         }
     }
 
+    /// Agents that another host does not have; this host's are the business of `agents`.
+    fn missing_agents(&self, host: &HostFacts, found: &mut Vec<Diagnostic>) {
+        let Some(installed) = &host.ocf_agents else {
+            return;
+        };
+        let mut said = BTreeSet::new();
+        for view in self.views.iter().filter(|view| !view.is_template) {
+            let Some(name) = view.agent() else { continue };
+            let is_there = name
+                .strip_prefix("ocf:")
+                .is_none_or(|rest| installed.contains(rest));
+            let is_missing_here = self.facts.agents.get(&name) == Some(&AgentFact::Missing);
+            if is_there || is_missing_here || !said.insert(name.clone()) {
+                continue;
+            }
+            let id = &view.primitive.id;
+            let diagnostic = Diagnostic::new(
+                Code::MissingAgent,
+                format!("the agent `{name}` is not installed on `{}`", host.node),
+            )
+            .weighing(Severity::Warning)
+            .at(self.spans.near(id, "class"), "not there")
+            .because("every start on that host would fail")
+            .help("install the same packages on every node");
+            found.push(diagnostic.about(id.clone()));
+        }
+    }
+
     fn apparmor(&self, host: &HostFacts, found: &mut Vec<Diagnostic>) {
         for view in self.views.iter().filter(|view| is_mysql(view)) {
             let Some(pair) = view.parameter("datadir") else {
@@ -123,6 +152,21 @@ impl Linter<'_> {
                 .filter_map(|host| Some((host.node.as_str(), *host.accounts.get(name)?)))
                 .collect();
             let numbers: BTreeSet<Account> = known.values().copied().collect();
+            let lacking: Vec<&str> = self
+                .facts
+                .hosts
+                .iter()
+                .filter(|host| self.is_node(&host.node) && !host.accounts.contains_key(name))
+                .map(|host| host.node.as_str())
+                .collect();
+            if !known.is_empty() && !lacking.is_empty() && said.insert(name) {
+                let id = &view.primitive.id;
+                let diagnostic = Diagnostic::new(Code::UidDiffers, format!("the account `{name}` does not exist on {}", lacking.join(", ")))
+                    .at(self.spans.get(id, ""), "its data moves between these hosts")
+                    .because("the server runs under it, and files on the shared disk belong to its number")
+                    .help(format!("install the same packages there, then give `{name}` the same numbers everywhere"));
+                found.push(diagnostic.about(id.clone()));
+            }
             if numbers.len() < 2 {
                 continue;
             }

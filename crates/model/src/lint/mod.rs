@@ -12,7 +12,9 @@ mod structure;
 mod values;
 mod view;
 
-pub use facts::{Account, AgentFact, AppArmorProfile, Facts, HostFacts, Questions, questions};
+pub use facts::{
+    Account, AgentFact, AppArmorProfile, Facts, HostFacts, PROGRAMS, Questions, questions,
+};
 pub use view::agent_name;
 
 use crate::cib::{Cib, Configuration};
@@ -163,17 +165,19 @@ impl<'a> Linter<'a> {
         self.found.push(diagnostic);
     }
 
-    /// The facts are of hosts that are not nodes of this configuration.
+    /// The asked host, whose agents and programs are judged, is no node of this configuration.
     fn is_elsewhere(&self) -> bool {
+        let own = self.facts.hosts.first();
+        own.is_some_and(|host| !self.is_node(&host.node))
+    }
+
+    /// The configuration names it, or names no nodes at all.
+    fn is_node(&self, name: &str) -> bool {
         let nodes = &self.configuration.nodes;
-        let is_node = |name: &str| {
-            nodes
+        nodes.is_empty()
+            || nodes
                 .iter()
                 .any(|node| node.uname.eq_ignore_ascii_case(name))
-        };
-        !self.facts.hosts.is_empty()
-            && !nodes.is_empty()
-            && !self.facts.hosts.iter().any(|host| is_node(&host.node))
     }
 
     /// The end of the text, to add statements at.

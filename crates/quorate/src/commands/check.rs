@@ -70,7 +70,7 @@ pub fn run(args: Args, context: &Context) -> Result {
         println!("{:#}", facts.hosts.first().map(facts::to_json).unwrap_or_default());
         return Ok(Exit::Done);
     }
-    checked.lint(&gather(&args, &checked)?);
+    checked.lint(&gather(&args, &checked, context)?);
     let mut reports = vec![checked];
     reports.extend(service_files(&args, &reports[0])?);
     if context.json {
@@ -116,13 +116,20 @@ fn faults(args: &Args, context: &Context) -> Result {
 }
 
 /// What is known beyond the text.
-fn gather(args: &Args, checked: &Checked) -> Result<Facts> {
+fn gather(args: &Args, checked: &Checked, context: &Context) -> Result<Facts> {
     let mut facts = Facts::default();
     if !args.no_host {
         facts = facts::gather(&lint::questions(checked.configuration()));
+        // In a running cluster the other members told theirs.
+        if let Ok((state, local)) = view::fetch(context) {
+            facts.hosts.extend(facts::of_peers(&state, &local.name));
+            facts.voters = Some(state.members.len());
+        }
     }
     for path in &args.facts {
-        facts.hosts.push(facts::from_json(path)?);
+        let host = facts::from_json(path)?;
+        facts.hosts.retain(|known| known.node != host.node);
+        facts.hosts.push(host);
     }
     Ok(facts)
 }

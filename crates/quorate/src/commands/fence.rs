@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use quorate_core::admin::{FenceAction, Request, Response};
+use quorate_core::admin::{FenceAction, LocalView, Request, Response};
 use quorate_core::ids::NodeName;
+use quorate_core::state::MemberRole;
 
 use crate::client::{self, Client, who};
 use crate::context::Context;
@@ -109,12 +110,15 @@ impl Checked {
         json
     }
 
-    fn show(&self) {
+    fn show(&self, asked_from: &str) {
         if self.devices.is_empty() {
             println!("No fence device can reach `{}`: nothing could recover from its loss.", self.node);
         }
         for (device, state) in &self.devices {
-            println!("{device}: {} is {state}", self.node);
+            match state.as_str() {
+                "on" | "off" => println!("{device}: {} is {state}", self.node),
+                problem => println!("{device}: {problem} (asked from {asked_from})"),
+            }
         }
     }
 }
@@ -133,7 +137,7 @@ fn check(context: &Context, node: Option<String>, reset: bool, patience: Duratio
     for node in nodes {
         let one = Checked { devices: power(context, &node)?, node, reset: None };
         if !context.json {
-            one.show();
+            one.show(&local.name);
         }
         all.push(one);
     }
@@ -161,6 +165,38 @@ fn power(context: &Context, node: &str) -> Result<Vec<(String, String)>> {
     }
 }
 
+/// The leader does not fence itself: another voter leads before its turn comes.
+fn hand_over_lead(context: &Context, node: &str, own: &str, patience: Duration) -> Result<()> {
+    let (state, local) = view::fetch(context)?;
+    let leads = |local: &LocalView| local.leader.as_ref().is_some_and(|leader| leader.0 == node);
+    if !leads(&local) {
+        return Ok(());
+    }
+    let is_there = |name: &NodeName| name.0 == own || local.peers.iter().any(|peer| peer.name == *name && peer.has_contact);
+    let mut others: Vec<&NodeName> = state
+        .members
+        .iter()
+        .filter(|(name, member)| name.0 != node && member.role == MemberRole::Voter && is_there(name))
+        .map(|(name, _)| name)
+        .collect();
+    // This node first: it is not reset before the end.
+    others.sort_by_key(|name| name.0 != own);
+    let Some(next) = others.first() else {
+        return Err(Error::new(format!("no other voter could lead while `{node}` is reset"), "`quorate status` shows them"));
+    };
+    Client::connect(context)?.ask(&Request::Transfer { node: (*next).clone() })?;
+    let mut client = Client::connect(context)?;
+    client.timeout(Some(patience));
+    client.send(&Request::Watch)?;
+    loop {
+        match client.receive()? {
+            Response::State { local, .. } if local.leader.is_some() && !leads(&local) => return Ok(()),
+            Response::State { .. } => {}
+            other => return Err(client::unexpected(&other)),
+        }
+    }
+}
+
 /// One after the other, each only while all is well.
 fn reset_all(context: &Context, all: &mut [Checked], own: &str, patience: Duration) -> Result<()> {
     let bad = all.iter().find(|one| !one.is_good());
@@ -182,6 +218,7 @@ fn reset_all(context: &Context, all: &mut [Checked], own: &str, patience: Durati
     }
     context.confirm(&text)?;
     for one in all.iter_mut() {
+        hand_over_lead(context, &one.node, own, patience)?;
         let begun = Instant::now();
         let request = Request::Fence { node: NodeName(one.node.clone()), action: FenceAction::Reboot, who: who() };
         let mut client = Client::connect(context)?;

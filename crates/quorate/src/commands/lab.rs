@@ -44,6 +44,15 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Rehearse a drill on the lab's cluster: `quorate drill` on a host, reaching the others without ssh.
+    Drill {
+        /// The host whose daemon is asked, best the witness; the last one if none is named.
+        #[arg(long)]
+        from: Option<String>,
+        /// What `quorate drill` is given: the drill's name and options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
     /// Switch a host's power: `off` is a power cut, not a shutdown.
     Power {
         /// What to do.
@@ -126,6 +135,12 @@ fn on_lab(lab: &Lab, verb: Verb, context: &Context) -> Result {
             // The command's own exit code is the answer.
             std::process::exit(status.code().unwrap_or(1));
         }
+        Verb::Drill { from, arguments } => {
+            let status = drill_command(lab, from.as_deref(), &arguments, context)?
+                .status()
+                .map_err(|error| Error::new(format!("nsenter cannot be run: {error}"), ""))?;
+            std::process::exit(status.code().unwrap_or(1));
+        }
         Verb::Power { switch, host } => {
             let host = lab.host(&host).map_err(failed)?;
             match switch {
@@ -148,6 +163,47 @@ fn on_lab(lab: &Lab, verb: Verb, context: &Context) -> Result {
     }
     .map_err(failed)?;
     Ok(Exit::Done)
+}
+
+/// `quorate drill` in the lab's network, with one host's daemon behind it; commands reach the other hosts as
+/// `quorate lab exec` does.
+fn drill_command(
+    lab: &Lab,
+    from: Option<&str>,
+    arguments: &[String],
+    context: &Context,
+) -> Result<std::process::Command> {
+    let own = std::env::current_exe()
+        .map_err(|e| Error::new(format!("cannot find this program's own file: {e}"), ""))?;
+    let host = match from {
+        Some(name) => lab.host(name).map_err(failed)?,
+        None => lab.hosts().last().ok_or_else(|| Error::new("the lab has no hosts", ""))?,
+    };
+    let init = host.init().ok_or_else(|| {
+        let name = host.name();
+        Error::new(format!("{name} is off"), format!("`quorate lab power on {name}`"))
+    })?;
+    let folder = lab.dir();
+    let state = folder.parent().unwrap_or(&folder).display();
+    let via = format!(
+        "{} lab --name {} --state {state} exec {{node}} --",
+        own.display(),
+        lab.name()
+    );
+    let mut command = std::process::Command::new("nsenter");
+    command
+        .arg(format!("--net={}", lab.namespace_file().display()))
+        .arg(&own)
+        .arg("--socket")
+        .arg(format!("/proc/{init}/root/run/quorate/socket"));
+    if context.yes {
+        command.arg("--yes");
+    }
+    if context.json {
+        command.arg("--json");
+    }
+    command.arg("drill").args(arguments).args(["--via", &via]);
+    Ok(command)
 }
 
 /// This very program goes onto the hosts' disks, so that a cluster can be made in the lab.

@@ -25,6 +25,7 @@ pub fn run(args: Args, _context: &Context) -> Result {
         tools: tools::list().map(str::to_owned).collect(),
         program,
     };
+    let _told = crate::host_facts::keep_told(options.paths.socket());
     let ending = daemon::run(&options).map_err(|e| Error::new(e.to_string(), ""))?;
     match ending.is_clean {
         true => Ok(Exit::Done),

@@ -157,6 +157,15 @@ impl Picture {
         let nodes: Vec<NodeLine> = names(state)
             .map(|name| node_line(state, local, name))
             .collect();
+        let resources = resource_lines(state, &nodes);
+        let failures = failures(state);
+        let mut blocked = blocked(state, local);
+        let is_known = |line: &ResourceLine| blocked.iter().any(|b| b.what == line.id);
+        let down = resources.iter().filter(|line| !is_known(line));
+        let down: Vec<Blocked> = down
+            .filter_map(|line| runs_nowhere(line, &failures))
+            .collect();
+        blocked.extend(down);
         Self {
             cluster: state.cluster.clone(),
             at_ms: local.wall_ms,
@@ -164,9 +173,9 @@ impl Picture {
             leader: local.leader.as_ref().map(|n| n.0.clone()),
             has_quorum: local.has_quorum,
             applied: state.applied.0,
-            blocked: blocked(state, local),
-            resources: resource_lines(state, &nodes),
-            failures: failures(state),
+            blocked,
+            resources,
+            failures,
             moves: moves(state, local.wall_ms),
             running: local
                 .transition
@@ -425,6 +434,49 @@ fn blocked(state: &ClusterState, local: &LocalView) -> Vec<Blocked> {
         }
     }
     all
+}
+
+/// A resource that should run and is given up everywhere after it failed: nothing starts it again by itself.
+fn runs_nowhere(line: &ResourceLine, failures: &[Failure]) -> Option<Blocked> {
+    if line.kind != "primitive" || line.is_disabled || !line.active.is_empty() {
+        return None;
+    }
+    let own: Vec<&Failure> = failures
+        .iter()
+        .filter(|failure| resources::is_instance(&failure.resource, &line.id))
+        .collect();
+    let last = own.last()?;
+    let mut places: Vec<&str> = own.iter().map(|failure| failure.node.as_str()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let id = &line.id;
+    let is_device = line.spec.starts_with("stonith:");
+    let meaning = if is_device {
+        "; a fencing that needs it may fail"
+    } else {
+        ""
+    };
+    let reason = if last.exit_reason.is_empty() {
+        &last.result
+    } else {
+        &last.exit_reason
+    };
+    Some(Blocked {
+        what: id.clone(),
+        why: format!(
+            "it runs nowhere, it failed on {} ({reason}){meaning}",
+            places.join(", ")
+        ),
+        way_out: if is_device {
+            format!(
+                "`quorate fence check` shows what the device says; correct it, then `quorate cleanup {id}`"
+            )
+        } else {
+            format!(
+                "`quorate explain {id}` says what keeps it down; correct it, then `quorate cleanup {id}`"
+            )
+        },
+    })
 }
 
 fn unfenced(state: &ClusterState, name: &NodeName, attempts: u32) -> Blocked {

@@ -118,3 +118,42 @@ fn a_configuration_is_changed_in_every_way_and_keeps_its_comments() {
     );
     assert!(where_is(&node.status().unwrap(), "d1").is_some());
 }
+
+/// Under the name that the 2011 document uses: what is wrong refuses the whole load, unless it is forced.
+#[test]
+fn crm_configure_load_update_refuses_errors_and_forced_loads_the_rest() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let Some(file) = one_resource(root.path()) else {
+        return;
+    };
+    let mut node = Node::new(root.path(), "n1");
+    node.init();
+    node.start();
+    node.until("itself leading", |s| s["leader"] == "n1");
+    let good = fs::read_to_string(&file).unwrap();
+    let bad = format!("{good}group g1 d1 glance-ip-p meta target-role=Started\n");
+    fs::write(&file, &bad).unwrap();
+    let load = ["tool", "crm", "configure", "load", "update"];
+    let words = [&load[..], &[file.to_str().unwrap()]].concat();
+
+    let output = node.quorate(&words);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error[undefined-member]: `glance-ip-p` is not defined anywhere"),
+        "{said}"
+    );
+    assert!(said.contains("one.crm:3:13"), "{said}");
+    assert!(said.contains("nothing was loaded"), "{said}");
+    assert!(!node.good(&["show"]).contains("d1"), "something was loaded");
+
+    node.good(&[&["tool", "crm", "-F"], &words[2..]].concat());
+    node.until("d1 started", |s| where_is(s, "d1").is_some());
+    let shown = node.good(&["tool", "crm", "configure", "show"]);
+    assert!(shown.contains("group g1 d1"), "{shown}");
+    assert!(
+        node.good(&["tool", "crm_mon", "-n", "-1"]).contains("d1"),
+        "not shown"
+    );
+}
