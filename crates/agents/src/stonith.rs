@@ -93,6 +93,8 @@ pub fn glue_environment(surroundings: &Surroundings) -> Vec<(String, String)> {
     // Without a log facility its messages go to standard error, where we keep them.
     variables.push(("HA_LOGD".into(), "no".into()));
     variables.push(("HA_LOGFACILITY".into(), "none".into()));
+    // What a plugin logs is its reason: it belongs to the call's output.
+    variables.push(("HA_LOGFILE".into(), "/dev/stderr".into()));
     variables.push(("HA_LOGTAG".into(), "stonith".into()));
     variables
 }

@@ -140,6 +140,7 @@ fn facts() -> Facts {
         }],
         missing_programs: ["modprobe".to_owned()].into_iter().collect(),
         missing_paths: ["/usr/sbin/mysqld".to_owned()].into_iter().collect(),
+        ocf_agents: None,
     });
     facts.hosts.push(HostFacts {
         node: "n2".to_owned(),

@@ -257,16 +257,18 @@ fn both_reset(facts: &Facts<'_>) -> Result<Deed> {
              and look at `quorate history` afterwards",
         ));
     }
-    let mut script = String::new();
-    for server in &servers {
-        script += &format!("quorate --yes agent {} reboot --target {server} & ", device(facts, server)?);
+    let (mut script, mut ends) = (String::new(), Vec::new());
+    for (n, server) in servers.iter().enumerate() {
+        script += &format!("quorate --yes agent {} reboot --target {server} & p{n}=$!; ", device(facts, server)?);
+        ends.push(format!("wait $p{n}"));
     }
+    script += &ends.join(" && ");
     let announcement = format!(
         "Hosts {} will be reset at once, without warning. {} is away until the first of them has booted.",
         servers.join(" and "),
         facts.resource
     );
-    Ok(scripted(announcement, facts.own, script + "wait", None))
+    Ok(scripted(announcement, facts.own, script, None))
 }
 
 fn standby(facts: &Facts<'_>, active: &str) -> Deed {
