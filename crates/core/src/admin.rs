@@ -302,6 +302,9 @@ pub enum Lifetime {
     /// Until the node leaves the cluster (`-l reboot`).
     #[n(1)]
     Reboot,
+    /// The same, seen by nobody but those who ask for it by name (`attrd_updater -p`): no decision rests on it.
+    #[n(2)]
+    Private,
 }
 
 /// What fencing does.

@@ -3,6 +3,7 @@
 //! An entry that does not fit the state (another revision, an older term, another boot) changes nothing but
 //! the index; that is decided here, by the log's order, and nowhere else.
 
+mod owed;
 mod results;
 
 pub use results::{add_score, rc_and_status};
@@ -110,11 +111,16 @@ fn apply_entry(state: &mut ClusterState, index: LogIndex, term: Term, entry: Ent
             what,
             wall_ms,
         } => {
+            let mut matters = !what.is_empty();
             for change in changes {
-                attribute(state, change);
+                matters |= attribute(state, change);
             }
             note(state, index, who, what, wall_ms);
-            vec![Change::Status]
+            vec![if matters {
+                Change::Status
+            } else {
+                Change::Record
+            }]
         }
         Entry::Forget { what, who, wall_ms } => forget(state, index, &what, who, wall_ms),
         Entry::Moves {
@@ -176,6 +182,12 @@ fn apply_entry(state: &mut ClusterState, index: LogIndex, term: Term, entry: Ent
             token_hash,
             wall_ms,
         } => admit(state, &node, &token_hash, wall_ms),
+        Entry::Notified(told) => {
+            for notice in &told {
+                state.owed.remove(notice);
+            }
+            vec![Change::Record]
+        }
         Entry::Transition(record) => transition(state, record),
         Entry::Incident(incident) => note_incident(state, incident),
     }
@@ -253,9 +265,11 @@ fn configure(
 
 /// What a node's life leaves behind goes with it: history, transient attributes, holders.
 fn forget_life(state: &mut ClusterState, node: &NodeName) {
+    owed::ended(state, node);
     if let Some(status) = state.nodes.get_mut(node) {
         status.resources.clear();
         status.transient.clear();
+        status.private.clear();
         status.has_history = false;
         status.recent.clear();
         status.watchdog_ms = None;
@@ -347,6 +361,7 @@ fn node_left(
     status.since_wall_ms = wall_ms;
     status.reason = "was shut down".to_owned();
     status.transient.clear();
+    status.private.clear();
     vec![Change::Node(node)]
 }
 
@@ -441,19 +456,40 @@ fn intents_stand(
     changes
 }
 
-fn attribute(state: &mut ClusterState, change: AttributeChange) {
+/// Applies a change; whether a decision can depend on it.
+fn attribute(state: &mut ClusterState, change: AttributeChange) -> bool {
+    let matters = !change.is_private && may_matter(state, &change.name);
     let Some(status) = state.nodes.get_mut(&change.node) else {
-        return;
+        return false;
     };
-    let map = if change.is_permanent {
-        &mut status.permanent
-    } else {
-        &mut status.transient
+    let map = match (change.is_permanent, change.is_private) {
+        (true, _) => &mut status.permanent,
+        (_, true) => &mut status.private,
+        _ => &mut status.transient,
     };
-    match change.value {
+    let before = match change.value.clone() {
         Some(value) => map.insert(change.name, value),
         None => map.remove(&change.name),
     };
+    matters && before != change.value
+}
+
+/// Names that the scheduler or the controller reads, and any that the configuration speaks of (in a rule, say).
+/// Agents keep notes in attributes; a note that nobody reads must not void a transition.
+fn may_matter(state: &ClusterState, name: &str) -> bool {
+    const READ: [&str; 8] = [
+        "#",
+        "fail-count-",
+        "last-failure-",
+        "maintenance",
+        "master-",
+        "shutdown",
+        "standby",
+        "terminate",
+    ];
+    READ.iter().any(|begin| name.starts_with(begin))
+        || name.ends_with("-score")
+        || state.document.text.contains(name)
 }
 
 fn forget(

@@ -5,13 +5,15 @@
 
 mod fences;
 mod nodes;
+mod notices;
 mod progress;
+mod promotion;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::cib::Cib;
-use quorate_policy::Options;
 use quorate_policy::plan::{ActionKind, Plan};
+use quorate_policy::{Options, Owed};
 
 use crate::admin::TransitionView;
 use crate::apply::Change;
@@ -24,7 +26,7 @@ use crate::message::{Message, Order};
 use crate::orders;
 use crate::outbox::{Outbox, Purpose, To};
 use crate::runner::Runner;
-use crate::state::{ClusterState, Presence, TransitionRecord};
+use crate::state::{ClusterState, OwedNotice, Presence, TransitionRecord};
 use crate::world::World;
 
 /// Decides what has to happen: `quorate_policy::schedule`, or a stand-in of a test.
@@ -76,6 +78,8 @@ pub struct Controller {
     open_incidents: BTreeMap<NodeName, OpenIncident>,
     /// The last wait that was said.
     pub waits: Option<String>,
+    /// Notifications whose delivery is on its way into the log.
+    told: BTreeSet<OwedNotice>,
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +115,7 @@ impl Controller {
             blocked: Vec::new(),
             open_incidents: BTreeMap::new(),
             waits: None,
+            told: BTreeSet::new(),
         }
     }
 
@@ -209,8 +214,15 @@ impl Controller {
     }
 
     fn options(world: &World<'_>) -> Options {
+        let owed = world.state.owed.iter().map(|notice| Owed {
+            operation: notice.operation.clone(),
+            resource: notice.resource.clone(),
+            node: notice.node.to_string(),
+        });
         Options {
             now: world.now.wall_ms / 1_000,
+            owed: owed.collect(),
+            promoted_stick: true,
         }
     }
 
@@ -218,7 +230,8 @@ impl Controller {
         let trigger = self.dirty.take().unwrap_or_default();
         let cib = facts::cib_for_plan(world.state, world.now.wall_ms);
         let plan = (self.scheduler)(&cib, &Self::options(world));
-        let plan = look_first(plan, world.state);
+        let plan = promotion::promote_first(look_first(plan, world.state));
+        notices::forget_unheard(&plan, world, out);
         self.anonymous = orders::anonymous(&world.state.configuration);
         let moves_end = world
             .state

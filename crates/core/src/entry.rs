@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use crate::event::AgentResult;
 use crate::ids::{Boot, Incarnation, NodeName, Session, Term};
 use crate::start::Founder;
-use crate::state::{FenceRecord, Incident, MoveRecord, TransitionRecord};
+use crate::state::{FenceRecord, Incident, MoveRecord, OwedNotice, TransitionRecord};
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -198,6 +198,10 @@ pub enum Entry {
         wall_ms: i64,
     },
     /// A transition began or ended.
+    /// Others were told of what happened to these instances, or nobody is left to be told.
+    #[n(18)]
+    Notified(#[n(0)] Vec<OwedNotice>),
+    /// A transition began or ended.
     #[n(16)]
     Transition(#[n(0)] TransitionRecord),
     /// An incident began or reached a milestone.
@@ -312,6 +316,10 @@ pub struct AttributeChange {
     /// It outlives the node's stay.
     #[n(3)]
     pub is_permanent: bool,
+    /// Agents' own note: no part of the status.
+    #[n(4)]
+    #[cbor(default)]
+    pub is_private: bool,
 }
 
 impl Entry {

@@ -225,7 +225,7 @@ impl Requests {
                 let what = format!("{node} standby {word}");
                 let other = match lifetime {
                     Lifetime::Forever => Lifetime::Reboot,
-                    Lifetime::Reboot => Lifetime::Forever,
+                    Lifetime::Reboot | Lifetime::Private => Lifetime::Forever,
                 };
                 let mut changes = vec![(
                     node.clone(),
@@ -400,6 +400,7 @@ fn attribute(world: &World<'_>, node: &NodeName, name: &str, lifetime: Lifetime)
     let status = world.state.node(node)?;
     match lifetime {
         Lifetime::Reboot => status.transient.get(name).cloned(),
+        Lifetime::Private => status.private.get(name).cloned(),
         Lifetime::Forever => status.permanent.get(name).cloned().or_else(|| {
             let configured = world
                 .state
@@ -429,6 +430,7 @@ fn attributes(
             name,
             value,
             is_permanent: lifetime == Lifetime::Forever,
+            is_private: lifetime == Lifetime::Private,
         })
         .collect();
     Entry::Attributes {

@@ -3,7 +3,7 @@
 //! It changes in `apply` only. Everything a new leader must know is here; nothing else may be remembered
 //! elsewhere and relied upon.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minicbor::{Decode, Encode};
 use quorate_model::cib::Configuration;
@@ -74,12 +74,30 @@ pub struct ClusterState {
     /// What operators changed, newest last.
     #[n(15)]
     pub changes: VecDeque<ChangeRecord>,
+    /// What happened to instances of clones with notifications and was not told to the others yet.
+    #[n(17)]
+    #[cbor(default)]
+    pub owed: BTreeSet<OwedNotice>,
     /// What could not be decoded or applied: the state is not to be acted upon any more.
     #[n(16)]
     pub broken: Option<String>,
     /// The configuration, derived from the document.
     #[cbor(skip)]
     pub configuration: Configuration,
+}
+
+/// A notification that is owed to the other instances of a clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct OwedNotice {
+    /// `demote`, `stop`, `start` or `promote`.
+    #[n(0)]
+    pub operation: String,
+    /// The instance.
+    #[n(1)]
+    pub resource: String,
+    /// Where it happened.
+    #[n(2)]
+    pub node: NodeName,
 }
 
 /// The configuration as the operator wrote it.
@@ -190,6 +208,10 @@ pub struct NodeStatus {
     #[n(15)]
     #[cbor(default)]
     pub distrusted: Vec<String>,
+    /// Attributes that are agents' own notes (`attrd_updater -p`).
+    #[n(16)]
+    #[cbor(default)]
+    pub private: BTreeMap<String, String>,
 }
 
 /// Where a node stands.

@@ -70,7 +70,10 @@ fn main() {
             assert!(fail_one(&mut cib), "{file}: nothing runs");
         }
         let now = decision_time(&cib, None, 1_700_000_100).expect("a time");
-        let options = Options { now };
+        let options = Options {
+            now,
+            ..Options::default()
+        };
         let started = on_processor();
         let mut actions = 0;
         for _ in 0..repeat {

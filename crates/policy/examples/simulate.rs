@@ -24,7 +24,10 @@ fn main() {
         decision_time(&cib, time.as_deref(), i64::try_from(clock).unwrap_or(0)).expect("a time");
     let scores = args.iter().any(|a| a == "--scores");
     let request = Request {
-        options: Options { now },
+        options: Options {
+            now,
+            ..Options::default()
+        },
         time_text: time,
         plan_only: args.iter().any(|a| a == "--plan-only"),
         scores,

@@ -98,6 +98,8 @@ pub(crate) fn gather_noting(
         levels: cib.configuration.fencing_levels.iter().collect(),
         priority_delay: false,
         notifies: Vec::new(),
+        owed: Vec::new(),
+        promoted_stick: false,
         graph: Vec::new(),
         graph_inputs: Vec::new(),
     };

@@ -51,6 +51,23 @@ use quorate_model::cib::Cib;
 pub struct Options {
     /// Unix seconds; rules and failure timeouts are judged at this time.
     pub now: i64,
+    /// Notifications that instances have not heard yet.
+    pub owed: Vec<Owed>,
+    /// A promoted instance that is well keeps its role against one whose promotion score is higher by no more than
+    /// its stickiness. Pacemaker counts the stickiness of both for their places, so that it holds neither.
+    pub promoted_stick: bool,
+}
+
+/// Something that happened to an instance of a clone with notifications, and that not all others were told of: the
+/// transition in which it happened ended too early, or it was no transition (its node was fenced meanwhile).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owed {
+    /// `demote`, `stop`, `start` or `promote`.
+    pub operation: String,
+    /// The instance.
+    pub resource: String,
+    /// Where it happened.
+    pub node: String,
 }
 
 /// Decides what has to happen.
@@ -69,6 +86,8 @@ pub fn decide(cib: &Cib, options: &Options) -> plan::Plan {
 /// The whole pipeline.
 pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> world::World<'c> {
     let mut world = facts::gather(cib, options.now);
+    world.owed.clone_from(&options.owed);
+    world.promoted_stick = options.promoted_stick;
     if log_scores {
         world.score_log = Some(Vec::new());
     }
@@ -79,6 +98,8 @@ pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> worl
 /// The whole pipeline with the ledger open.
 pub(crate) fn run_noting<'c>(cib: &'c Cib, options: &Options) -> world::World<'c> {
     let mut world = facts::gather_noting(cib, options.now, Some(Box::default()));
+    world.owed.clone_from(&options.owed);
+    world.promoted_stick = options.promoted_stick;
     through_stages(&mut world);
     world
 }

@@ -193,6 +193,93 @@ impl World<'_> {
                 self.notify_instance(leaf, &notify, &lists, &keys);
             }
         }
+        self.owed_notifications(r);
+    }
+
+    /// What instances have not heard of earlier transitions, in the order of a transition's own operations and
+    /// before anything starts or is promoted.
+    fn owed_notifications(&mut self, r: RscIx) {
+        if self.owed.is_empty() || !self.rscs[r].notify {
+            return;
+        }
+        let mut leaves = Vec::new();
+        self.leaves(r, &mut leaves);
+        let mut earlier: Vec<ActIx> = Vec::new();
+        for task in [Task::Demote, Task::Stop, Task::Start, Task::Promote] {
+            let mut lists = Lists::default();
+            self.collect(r, false, &mut lists);
+            for owed in self.owed.clone() {
+                let leaf = leaves.iter().find(|&&leaf| {
+                    let rsc = &self.rscs[leaf];
+                    rsc.id == owed.resource
+                        || rsc.history_id.as_deref() == Some(owed.resource.as_str())
+                });
+                let place = self.node_by_name.get(&owed.node).copied();
+                if let (true, Some(&leaf), Some(n)) = (owed.operation == task.text(), leaf, place) {
+                    lists.add(task.text(), leaf, Some(n));
+                }
+            }
+            if !lists.any(task.text()) {
+                continue;
+            }
+            let keys = self.notify_keys(r, &lists);
+            let mut told = Vec::new();
+            for &leaf in &leaves {
+                told.extend(self.owed_to(leaf, task, &keys));
+            }
+            for &a in &told {
+                for &e in &earlier {
+                    self.order(e, a, rel::ORDERED);
+                }
+            }
+            earlier.extend(told);
+        }
+        let info = self.clone_info(r);
+        let later: Vec<ActIx> = [info.start_notify, info.promote_notify]
+            .into_iter()
+            .flatten()
+            .filter_map(|n| self.notifies[n].pre)
+            .collect();
+        for then in later {
+            for &a in &earlier {
+                self.order(a, then, rel::ORDERED);
+            }
+        }
+    }
+
+    /// The actions that tell an active instance.
+    fn owed_to(&mut self, r: RscIx, task: Task, keys: &BTreeMap<String, String>) -> Vec<ActIx> {
+        if self.rscs[r].role <= Role::Stopped {
+            return Vec::new();
+        }
+        let stops = self
+            .actions_of(r, Task::Stop, None)
+            .iter()
+            .any(|&s| !self.actions[s].is(flag::OPTIONAL));
+        let mut told = Vec::new();
+        for n in self.rscs[r].running.clone() {
+            if stops || !self.nodes[n].online || self.nodes[n].unclean {
+                continue;
+            }
+            let key = format!("{}_owed_notify_{}_0", self.rscs[r].id, task.text());
+            let a = self.action_with_key(r, key, Task::Notify, 0, Some(n), false);
+            let action = &mut self.actions[a];
+            action.flags |= flag::RUNNABLE;
+            action.flags &= !flag::OPTIONAL;
+            action.priority = INF;
+            for (name, value) in [
+                ("notify_type", "post"),
+                ("notify_operation", task.text()),
+                ("notify_key_type", "post"),
+                ("notify_key_operation", task.text()),
+                ("notify_owed", "true"),
+            ] {
+                action.meta.insert(name.to_owned(), value.to_owned());
+            }
+            action.meta.extend(keys.clone());
+            told.push(a);
+        }
+        told
     }
 
     fn collect(&self, r: RscIx, activity: bool, lists: &mut Lists) {

@@ -116,7 +116,10 @@ mod tests {
 
     fn plan(agent: &str, password: &str) -> String {
         let cib = quorate_model::xml::read::read(&cluster(agent, password)).expect("a valid CIB");
-        let options = crate::Options { now: 1_700_000_600 };
+        let options = crate::Options {
+            now: 1_700_000_600,
+            ..crate::Options::default()
+        };
         let request = Request {
             options,
             ..Request::default()

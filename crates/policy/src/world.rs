@@ -445,6 +445,10 @@ pub struct World<'c> {
     pub levels: Vec<&'c quorate_model::cib::FencingLevel>,
     pub priority_delay: bool,
     pub notifies: Vec<crate::notify::Notify>,
+    /// Notifications that are still owed.
+    pub owed: Vec<crate::Owed>,
+    /// See [`crate::Options`].
+    pub promoted_stick: bool,
     /// Actions that are carried out, in graph order.
     pub graph: Vec<ActIx>,
     /// What each of them waits for, in the order of its making.

@@ -20,7 +20,10 @@ fn decide(nodes: &[&str], options: &str, configuration: &str, status: &str) -> S
     );
     let cib = read(&text).expect("a CIB");
     let request = Request {
-        options: Options { now: NOW },
+        options: Options {
+            now: NOW,
+            ..Options::default()
+        },
         graph: true,
         ..Request::default()
     };

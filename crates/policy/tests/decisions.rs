@@ -11,7 +11,13 @@ fn plan(configuration: &str, status: &str) -> Plan {
         {configuration}</configuration><status>{status}</status></cib>"#
     );
     let cib = read(&text).expect("a CIB");
-    schedule(&cib, &Options { now: 1_000_000 })
+    schedule(
+        &cib,
+        &Options {
+            now: 1_000_000,
+            ..Options::default()
+        },
+    )
 }
 
 fn member(id: u32, name: &str, history: &str) -> String {

@@ -59,7 +59,10 @@ fn after(events: &[Injection], failing: &[&str]) -> String {
     let cib = cib();
     let changed = inject(&cib, events, NOW).expect("everything named is there");
     let request = Request {
-        options: Options { now: NOW },
+        options: Options {
+            now: NOW,
+            ..Options::default()
+        },
         changed: Some(changed),
         failing: failing
             .iter()

@@ -97,7 +97,10 @@ impl Cluster {
         );
         let cib = read(&xml).expect("a CIB");
         let request = Request {
-            options: Options { now: NOW },
+            options: Options {
+                now: NOW,
+                ..Options::default()
+            },
             ..Request::default()
         };
         let text = simulate(&cib, &request).text;

@@ -190,7 +190,10 @@ impl Impact {
         };
         let now_ms = current.local.wall_ms;
         let decided = |state: &ClusterState| {
-            let options = quorate_policy::Options { now: now_ms / 1000 };
+            let options = quorate_policy::Options {
+                now: now_ms / 1000,
+                ..Default::default()
+            };
             quorate_policy::schedule(&cib(state, quorum, now_ms), &options)
         };
         let before = decided(&current.state);

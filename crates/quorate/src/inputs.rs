@@ -127,6 +127,7 @@ fn options(now: i64) -> quorate_policy::Options {
     #[allow(clippy::needless_update, reason = "the options grow")]
     quorate_policy::Options {
         now,
+        promoted_stick: true,
         ..Default::default()
     }
 }

@@ -1,6 +1,6 @@
 //! Results of agents: the history of a node's operations, its fail counts, and who holds what.
 
-use super::{Change, void};
+use super::{Change, owed, void};
 use crate::entry::{FailureWeight, Report};
 use crate::event::Outcome;
 use crate::ids::{Incarnation, NodeName, Term};
@@ -39,6 +39,7 @@ pub(crate) fn results(
             status.recent.push_back(report.action.clone());
         }
         record_history(status, &report);
+        owed::happened(state, &node, &report);
         record_holder(state, &node, incarnation, &report);
     }
     vec![Change::Results(node, incarnation, last)]

@@ -226,6 +226,7 @@ impl Controller {
             self.begin(&ready, world, out);
         }
         let Some(runner) = &self.runner else { return };
+        super::notices::delivered(runner, &mut self.told, world, out);
         let is_void = self.dirty.is_some() && runner.is_idle();
         if runner.is_over(world.now.mono) || is_void {
             self.end_transition(world, out);
@@ -460,6 +461,7 @@ pub(super) fn bookkeeping(
                     name: name.clone(),
                     value: None,
                     is_permanent: false,
+                    is_private: false,
                 })
                 .collect();
             out.propose(

@@ -10,6 +10,19 @@ use crate::outbox::Outbox;
 impl Executor {
     pub(super) fn begin_recurring(&mut self, order: Order, now: Now, out: &mut Outbox) {
         let id = monitor_id(&order.call.resource, &order.key);
+        // The same monitor, asked for by a newer transition while its first run is under way: that run answers.
+        if let Some(known) = self.recurring.get_mut(&id)
+            && known.run.is_some()
+            && known.last.is_none()
+            && is_same(&known.order, &order)
+        {
+            out.effect(Effect::Remember {
+                key: format!("monitor/{id}"),
+                value: Some(encode(&order)),
+            });
+            known.order = order;
+            return;
+        }
         self.cancel(&id, out);
         out.effect(Effect::Remember {
             key: format!("monitor/{id}"),
@@ -128,6 +141,14 @@ impl Executor {
         self.report(&order, result, now);
         self.send_pending(now, out);
     }
+}
+
+/// Whether two orders ask for the same, whatever they are called.
+fn is_same(one: &Order, other: &Order) -> bool {
+    one.call == other.call
+        && one.expected_rc == other.expected_rc
+        && one.boot == other.boot
+        && one.term == other.term
 }
 
 pub(super) fn monitor_id(resource: &str, key: &str) -> String {

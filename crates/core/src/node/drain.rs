@@ -91,6 +91,7 @@ impl Node {
                         name: "shutdown".to_owned(),
                         value: Some((wall_ms / 1_000).max(1).to_string()),
                         is_permanent: false,
+                        is_private: false,
                     }],
                     who: self.name.0.clone(),
                     what: format!("{} shuts down", self.name),

@@ -132,6 +132,8 @@ impl Node {
         let cib = facts::cib(&alone, Quorum::Lost, self.now.wall_ms);
         let options = Options {
             now: self.now.wall_ms / 1_000,
+            promoted_stick: true,
+            ..Options::default()
         };
         let mut plan = (self.scheduler)(&cib, &options);
         if crate::seeded::has(crate::seeded::Bug::LocalStopUnordered) {

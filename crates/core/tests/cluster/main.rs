@@ -1,6 +1,7 @@
 //! Whole nodes, the real engine included, over a network of one millisecond and disks of one millisecond.
 
 mod cases;
+mod notifications;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -30,6 +31,7 @@ struct Host {
     saved: Saved,
     tmpfs: BTreeMap<String, Vec<u8>>,
     active: BTreeSet<String>,
+    promoted: BTreeSet<String>,
 }
 
 /// Hosts, their network, their agents and power switches.
@@ -45,6 +47,8 @@ struct Cluster {
     replies: VecDeque<Response>,
     next_client: u64,
     dead_bmcs: BTreeSet<String>,
+    /// Actions that take longer than 10 ms.
+    slow: BTreeMap<&'static str, u64>,
 }
 
 /// More steps than any of these tests needs: two parts answer each other for ever.
@@ -78,6 +82,7 @@ impl Cluster {
             replies: VecDeque::new(),
             next_client: 1,
             dead_bmcs: BTreeSet::new(),
+            slow: BTreeMap::new(),
         };
         for name in names {
             let host = Host {
@@ -89,6 +94,7 @@ impl Cluster {
                 saved: Saved::default(),
                 tmpfs: BTreeMap::new(),
                 active: BTreeSet::new(),
+                promoted: BTreeSet::new(),
             };
             cluster.hosts.insert((*name).to_owned(), host);
             cluster.power_on(name);
@@ -160,6 +166,7 @@ impl Cluster {
         host.is_powered = false;
         host.node = None;
         host.active.clear();
+        host.promoted.clear();
         host.tmpfs.clear();
         host.session += 1;
     }
@@ -217,7 +224,9 @@ impl Cluster {
                     self.post(1, name, Arrival::Durable(id));
                 }
                 Effect::RunAgent { run, call } => {
-                    self.post(10, name, Arrival::AgentDone(run, Box::new(call)));
+                    let slow = self.slow.get(call.action.as_str()).copied();
+                    let takes = slow.filter(|_| call.class == "ocf").unwrap_or(10);
+                    self.post(takes, name, Arrival::AgentDone(run, Box::new(call)));
                 }
                 Effect::Remember { key, value } => {
                     let host = self.hosts.get_mut(name).expect("known host");
@@ -303,6 +312,7 @@ impl Cluster {
         if call.class == "stonith" {
             return self.switch(call);
         }
+        notifications::perform(self, name, call);
         let host = self.hosts.get_mut(name).expect("known host");
         match call.action.as_str() {
             "start" => {
@@ -311,9 +321,10 @@ impl Cluster {
                     .hosts
                     .values()
                     .filter(|host| host.active.contains(&call.resource));
-                assert_eq!(
-                    holders.count(),
-                    1,
+                // Instances of an anonymous clone may change their numbers.
+                let is_clone = call.resource.contains(':');
+                assert!(
+                    is_clone || holders.count() == 1,
                     "{} twice\n{}",
                     call.resource,
                     self.text()
@@ -324,6 +335,15 @@ impl Cluster {
                 host.active.remove(&call.resource);
                 0
             }
+            "promote" => {
+                host.promoted.insert(call.resource.clone());
+                0
+            }
+            "demote" => {
+                host.promoted.remove(&call.resource);
+                0
+            }
+            "monitor" if host.promoted.contains(&call.resource) => 8,
             "monitor" if host.active.contains(&call.resource) => 0,
             "monitor" => 7,
             _ => 0,

@@ -300,6 +300,15 @@ impl World<'_> {
             {
                 *score = self.rscs[r].allowed[n].score;
             }
+            // The instance that is promoted keeps its role against one that is as good, or better by no more than
+            // its stickiness: both have that for their place, which holds none of them in its role.
+            if self.promoted_stick
+                && *score >= 0
+                && self.state(*i, true) == Role::Promoted
+                && !self.rscs[*i].failed
+            {
+                *score = add(*score, self.rscs[*i].stickiness);
+            }
         }
         let _ = original;
         out

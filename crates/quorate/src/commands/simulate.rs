@@ -147,7 +147,7 @@ pub fn run(args: Args, context: &Context) -> Result {
     };
     let carried_out = args.in_place || args.simulate || args.save_output.is_some();
     let request = Request {
-        options: Options { now },
+        options: Options { now, ..Options::default() },
         time_text: args.time.clone(),
         plan_only: args.plan_only && !carried_out,
         scores: args.scores,

@@ -39,7 +39,13 @@ fn query(state: &ClusterState, name: &str, node: Option<&str>) -> String {
         .nodes
         .iter()
         .filter(|(known, _)| node.is_none_or(|node| known.0.eq_ignore_ascii_case(node)))
-        .filter_map(|(host, status)| Some((host, status.transient.get(name)?)))
+        .filter_map(|(host, status)| {
+            let value = status
+                .private
+                .get(name)
+                .or_else(|| status.transient.get(name));
+            Some((host, value?))
+        })
         .map(|(host, value)| format!("name=\"{name}\" host=\"{host}\" value=\"{value}\"\n"))
         .collect()
 }
@@ -90,7 +96,10 @@ pub fn run(arguments: &[String], cluster: &mut dyn Cluster) -> Result<Said, Said
         node: NodeName(node),
         name,
         access,
-        lifetime: Lifetime::Reboot,
+        lifetime: match given.has("private") {
+            true => Lifetime::Private,
+            false => Lifetime::Reboot,
+        },
         who: who(),
     };
     change(cluster, &request)

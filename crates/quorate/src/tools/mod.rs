@@ -9,6 +9,7 @@ mod cluster;
 mod crm;
 mod crm_failcount;
 mod crm_mon;
+mod crm_mon_daemon;
 mod crm_node;
 mod crm_resource;
 mod options;

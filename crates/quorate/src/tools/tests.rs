@@ -40,6 +40,7 @@ impl Cluster for Played {
             let status = &self.state.nodes.get(node);
             let value = status.and_then(|status| match lifetime {
                 Lifetime::Reboot => status.transient.get(name),
+                Lifetime::Private => status.private.get(name),
                 Lifetime::Forever => status.permanent.get(name),
             });
             return Ok(Response::Value(value.cloned()));
@@ -322,7 +323,7 @@ fn attrd_updater_reads_any_node() {
     sets(
         tool,
         "-p --name x --node n2 --update 5",
-        ("n2", "x", Access::Set("5".into()), Lifetime::Reboot),
+        ("n2", "x", Access::Set("5".into()), Lifetime::Private),
     );
     sets(
         tool,
