@@ -1,8 +1,12 @@
 //! What users read when something is wrong.
 
-use quorate_model::diag::{Code, Source, apply_fixes, render_all, unified_diff};
-use quorate_model::lint::{Account, AgentFact, AppArmorProfile, Facts, HostFacts, check};
-use quorate_model::metadata;
+use quorate_model::diag::{
+    Code, Diagnostic, Example, Source, apply_fixes, render_all, unified_diff,
+};
+use quorate_model::lint::{
+    Account, AgentFact, AppArmorProfile, Facts, HostFacts, check, check_xml,
+};
+use quorate_model::{metadata, services};
 
 fn shown(text: &str, facts: &Facts) -> String {
     let (_, diagnostics) = check(text, facts);
@@ -171,6 +175,93 @@ property stonith-enabled=false
 rsc_defaults resource-stickiness=100
 ";
     insta::assert_snapshot!(shown(text, &facts()));
+}
+
+#[test]
+fn what_is_known_to_hurt() {
+    let text = "\
+node n1
+node n2
+primitive ping ocf:pacemaker:ping params host_list=10.0.0.1 op monitor interval=10s timeout=60s
+primitive a Dummy op monitor interval=10s timeout=20s
+primitive b Dummy op monitor interval=10s timeout=20s on-fail=ignore
+primitive c Dummy op monitor interval=10s timeout=20s meta is-managed=false
+primitive d Dummy op monitor interval=30s timeout=20s meta migration-threshold=10 failure-timeout=30s
+primitive e Dummy op monitor interval=10s timeout=20s op stop interval=0 timeout=400s params fake state=x
+primitive vip IPaddr2 params ip=10.0.0.7 nic=bond1:200 op monitor interval=10s timeout=20s
+primitive web Dummy params fake=\"--bind-address=10.0.0.7\" op monitor interval=10s timeout=20s
+group g web vip
+primitive k1 Dummy op monitor interval=10s timeout=20s
+primitive k2 Dummy op monitor interval=10s timeout=20s
+clone ck1 k1
+clone ck2 k2
+primitive f1 stonith:external/ipmi params hostname=N1 ipaddr=10.0.0.1 userid=x passwd=/etc/p op monitor interval=60s
+primitive f2 stonith:fence_ipmilan params ip=10.0.0.2 pcmk_host_list=\"n2 n3\" method=cycle op monitor interval=60s
+location cli-ban-a-on-n1 a -inf: n1
+location nowhere1 c -inf: n1
+location nowhere2 c -inf: n2
+order o1 a b
+order o2 b d
+order o3 d a
+order o4 ck1 ck2
+colocation j1 inf: a b
+colocation j2 -inf: b a
+colocation j3 -inf: web vip
+colocation j4 inf: e g
+property stonith-enabled=true maintenance-mode=true no-quorum-policy=stop
+rsc_defaults resource-stickiness=1
+";
+    insta::assert_snapshot!(shown(text, &Facts::default()));
+}
+
+/// What a rule's own example leads to.
+fn found_in(example: Example) -> Vec<Diagnostic> {
+    match example {
+        Example::Statements(text) => check(text, &Facts::default()).1,
+        Example::Xml(text) => {
+            check_xml(text, &Facts::default())
+                .expect("an information base")
+                .1
+        }
+        Example::OnHost(_, text) => check(text, &facts()).1,
+        Example::File(name, text) => {
+            let kind = services::Kind::of(name).expect("a known kind of file");
+            let file = services::File { name, text, kind };
+            services::check(file, &services::Surroundings::default())
+        }
+    }
+}
+
+#[test]
+fn every_rule_finds_something_in_its_example() {
+    let mut silent = Vec::new();
+    for code in Code::ALL {
+        let Some(example) = code.example() else {
+            continue;
+        };
+        let found = found_in(example);
+        let codes: Vec<&str> = found.iter().map(|d| d.code.as_str()).collect();
+        if !codes.contains(&code.as_str()) {
+            silent.push(format!("{}: its example has {codes:?}", code.as_str()));
+        }
+    }
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
+    // Rules of the language and of the configuration all have one; a text that is too large would be.
+    let of_configuration = Code::ALL
+        .iter()
+        .take_while(|code| **code != Code::HaproxyAddress);
+    let without: Vec<&str> = of_configuration
+        .filter(|code| code.example().is_none() && **code != Code::TooLarge)
+        .map(|code| code.as_str())
+        .collect();
+    assert!(without.is_empty(), "no example: {without:?}");
+}
+
+#[test]
+fn a_text_that_is_too_large_is_one_finding() {
+    let text = format!("primitive a Dummy params x={}\n", "y".repeat(33 << 20));
+    let (_, found) = check(&text, &Facts::default());
+    assert_eq!(found[0].code, Code::TooLarge);
 }
 
 #[test]

@@ -189,7 +189,15 @@ fn the_defects_of_the_appendix_are_found() {
         );
     }
     assert_eq!(marked(Code::UndefinedMember), ["glance-ip-p"]);
-    assert_eq!(marked(Code::NodeCase), ["server1", "server2"]);
+    // The devices' hostname and the locations' node, each of both.
+    assert_eq!(
+        marked(Code::NodeCase),
+        ["\"server1\"", "\"server2\"", "server1", "server2"]
+    );
+    assert_eq!(marked(Code::IpmiInClear).len(), 2);
+    assert_eq!(marked(Code::LongStop), ["lvm-fs-ip-mysql-g"]);
+    assert_eq!(marked(Code::StopFencesNode).len(), 1);
+    assert_eq!(marked(Code::AddressWithoutLink), ["nova-ip-p"]);
     assert_eq!(
         marked(Code::Placeholder),
         [
@@ -263,4 +271,20 @@ fn the_defects_of_the_galera_statements_are_found() {
             && has(Code::MissingFile)
             && has(Code::MissingAgent)
     );
+    let about = |code: Code| -> Vec<&str> {
+        let of_code = diagnostics.iter().filter(|d| d.code == code);
+        of_code.filter_map(|d| d.subject.as_deref()).collect()
+    };
+    // The health check answers on one node only, and a load balancer asks it on both.
+    assert_eq!(about(Code::ShouldBeClone), ["galera-python-clustercheck"]);
+    // Ten failures in thirty seconds, with a look every thirty seconds.
+    assert_eq!(about(Code::ThresholdOutOfReach), ["rabbitmq"]);
+    // The address list has short names, the map has long ones.
+    assert_eq!(about(Code::BadParameter), ["galera"]);
+    assert_eq!(about(Code::EmptyDatabase), ["galera"]);
+    assert_eq!(about(Code::PasswordInClear), ["galera", "rabbitmq"]);
+    assert_eq!(about(Code::CloneBeyondNodes), ["ms-galera", "ms-rabbitmq"]);
+    assert_eq!(about(Code::ObsoleteAgent), ["rabbitmq-port-blocker"]);
+    assert_eq!(about(Code::Fragment).len(), 0);
+    assert!(has(Code::Fragment) && has(Code::QuorumUndecided));
 }

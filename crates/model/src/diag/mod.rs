@@ -1,9 +1,11 @@
 //! Diagnostics: what is wrong, where, why it matters and what to do.
 
 mod code;
+mod examples;
 mod render;
 
 pub use code::Code;
+pub use examples::Example;
 pub use render::{Source, apply_fixes, render, render_all, unified_diff};
 
 /// A range of bytes in a source text.

@@ -338,7 +338,14 @@ impl Linter<'_> {
 fn objection(parameter: &Parameter, value: &str) -> Option<String> {
     let expected = match &parameter.kind {
         ValueKind::Integer if value.trim().parse::<i64>().is_err() => "a whole number".to_owned(),
-        ValueKind::Boolean if is_true(value).is_none() => "true or false".to_owned(),
+        // An agent that calls its cookie a truth value has described it wrongly; nobody means that.
+        ValueKind::Boolean
+            if is_true(value).is_none()
+                && !parameter.name.contains("cookie")
+                && !parameter.name.contains("passw") =>
+        {
+            "true or false".to_owned()
+        }
         ValueKind::Time if times::milliseconds(value).is_none() => "a time".to_owned(),
         ValueKind::Select(options)
             if !options.is_empty() && !options.iter().any(|option| option == value) =>

@@ -3,7 +3,10 @@
 //! Architecture invariant: facts about agents and hosts come in as data; nothing here looks at a machine.
 
 mod agents;
+mod dependencies;
 mod facts;
+mod forecast;
+mod habits;
 mod host;
 mod nodes;
 mod operations;
@@ -109,6 +112,9 @@ fn lint_at(
     linter.operations();
     linter.agents();
     linter.structure();
+    linter.dependencies();
+    linter.habits();
+    linter.forecast();
     linter.hosts();
     let is_elsewhere = linter.is_elsewhere();
     let mut found = linter.found;

@@ -38,7 +38,7 @@ impl Linter<'_> {
         }
     }
 
-    fn default_timeout(&self) -> u64 {
+    pub(super) fn default_timeout(&self) -> u64 {
         let sets = self
             .configuration
             .operation_defaults

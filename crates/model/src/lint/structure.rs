@@ -169,6 +169,9 @@ impl Linter<'_> {
             ));
             self.push(diagnostic.about(clone.id.clone()));
         }
+        if nodes == 0 {
+            self.beyond_addresses(clone, number("clone-max"));
+        }
         let most = number("clone-max")
             .map(|(count, _)| count)
             .or((nodes > 0).then_some(nodes * per_node));
@@ -188,6 +191,46 @@ impl Linter<'_> {
             self.push(diagnostic.about(clone.id.clone()));
         }
         self.promoted_role(clone);
+    }
+
+    /// Where no node is named, the addresses of a database say how many servers there are.
+    fn beyond_addresses(&mut self, clone: &CloneResource, wanted: Option<(usize, Option<String>)>) {
+        let CloneChild::Primitive(child) = &clone.child else {
+            return;
+        };
+        let Some((wanted, id)) = wanted.filter(|_| child.agent.as_deref() != Some("galera")) else {
+            return;
+        };
+        let servers = self
+            .views
+            .iter()
+            .filter(|view| view.agent_type() == "galera")
+            .filter_map(|view| view.parameter("wsrep_cluster_address")?.value.as_deref())
+            .map(|value| value.trim_start_matches("gcomm://"))
+            .map(|list| {
+                list.split(',')
+                    .filter(|word| !word.trim().is_empty())
+                    .count()
+            })
+            .max()
+            .unwrap_or(0);
+        if servers == 0 || wanted <= servers {
+            return;
+        }
+        let diagnostic = Diagnostic::new(
+            Code::CloneBeyondNodes,
+            format!(
+                "`{}` asks for {wanted} instances; the database beside it names {servers} servers",
+                clone.id
+            ),
+        )
+        .at(
+            id.as_deref().and_then(|id| self.spans.get(id, "")),
+            format!("{wanted} instances"),
+        )
+        .because("a third instance lands on whatever node there is, the tiebreaker for example, or waits for ever")
+        .help(format!("clone-max={servers}, or leave it out; keep it off a tiebreaker with a location"));
+        self.push(diagnostic.about(clone.id.clone()));
     }
 
     fn promoted_role(&mut self, clone: &CloneResource) {
@@ -314,6 +357,20 @@ impl Linter<'_> {
                 )
                 .because("the file's name was lost; nothing would be called")
                 .help("name the program, and install it on every node");
+                found.push(diagnostic.about(view.primitive.id.clone()));
+            }
+            if program.is_some() {
+                let diagnostic = Diagnostic::new(
+                    Code::ObsoleteAgent,
+                    format!("`{}` calls a program at every event", view.primitive.id),
+                )
+                .weighing(Severity::Note)
+                .at(
+                    self.spans.near(&view.primitive.id, "class"),
+                    "an alert does that without a resource",
+                )
+                .because("a resource reports only where and while it runs; an alert is called on every node")
+                .help("alert NAME /path/to/program");
                 found.push(diagnostic.about(view.primitive.id.clone()));
             }
             if view.clone.is_none() {

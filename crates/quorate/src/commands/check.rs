@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use quorate_model::crm::Document;
-use quorate_model::diag::{Code, Diagnostic, Severity, Source, Span, apply_fixes, render_all, unified_diff};
+use quorate_model::diag::{Code, Diagnostic, Example, Severity, Source, Span, apply_fixes, render_all, unified_diff};
 use quorate_model::lint::{self, Facts};
 use quorate_model::{crm, services, xml};
 use serde_json::{Value, json};
@@ -260,11 +260,27 @@ fn explain(code: &str, context: &Context) -> Result {
         return Err(Error::new(format!("there is no finding `{code}`"), help).exit(Exit::Usage));
     };
     if context.json {
-        println!("{}", json!({"code": known.as_str(), "severity": known.severity().as_str(), "explanation": known.explanation()}));
+        println!("{}", json!({"code": known.as_str(), "severity": known.severity().as_str(), "explanation": known.explanation(), "example": known.example().map(|e| match e {
+            Example::Statements(text) | Example::Xml(text) | Example::OnHost(_, text) | Example::File(_, text) => text,
+        })}));
     } else {
         println!("{} ({})\n\n{}", known.as_str(), known.severity().as_str(), known.explanation());
+        if let Some(example) = known.example() {
+            println!("\nFor example:\n\n{}", example_text(example));
+        }
     }
     Ok(Exit::Done)
+}
+
+/// A rule's example, indented.
+fn example_text(example: Example) -> String {
+    let (remark, text) = match example {
+        Example::Statements(text) | Example::Xml(text) => (String::new(), text),
+        Example::OnHost(what, text) => (format!("\n\n({what})"), text),
+        Example::File(name, text) => (format!("\n\n(a part of {name})"), text),
+    };
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    format!("{}{remark}", lines.join("\n"))
 }
 
 fn print_json(reports: &[Checked], args: &Args) {
