@@ -67,7 +67,8 @@ impl Surroundings {
             ("PATH".to_owned(), self.path()),
             ("HOME".to_owned(), "/root".to_owned()),
             ("LOGNAME".to_owned(), "root".to_owned()),
-            ("SHELL".to_owned(), "/bin/sh".to_owned()),
+            // The library of the agents runs `"$SHELL" -c` with process substitution, which dash does not have.
+            ("SHELL".to_owned(), "/bin/bash".to_owned()),
         ];
         for (name, value) in std::env::vars() {
             let is_ours = self.socket.is_none() && name == "QUORATE_SOCKET";
@@ -80,5 +81,23 @@ impl Surroundings {
             variables.push(("QUORATE_SOCKET".to_owned(), socket));
         }
         variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `ocf-shellfuncs` does to ask for the status without validation: in a shell without process substitution
+    /// Galera's agent sees no promoted copy anywhere, and none ever joins.
+    #[test]
+    fn the_shell_of_agents_knows_process_substitution() {
+        let environment = Surroundings::default().base_environment();
+        let shell = environment.iter().find(|(name, _)| name == "SHELL");
+        let output = std::process::Command::new(&shell.unwrap().1)
+            .args(["-c", "cat <(echo there)"])
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, b"there\n");
     }
 }

@@ -209,15 +209,9 @@ impl Requests {
                     return Ok(None);
                 }
                 let what = format!("{name}={} on {node}", value.as_deref().unwrap_or("-"));
-                // What a host tells of itself is nothing that an operator did: the history is not full of it.
-                let noted = if name == facts::HOST_FACTS {
-                    String::new()
-                } else {
-                    what.clone()
-                };
                 (
-                    what,
-                    attributes(world, vec![(node, name, value, lifetime)], who, noted),
+                    what.clone(),
+                    attributes(world, vec![(node, name, value, lifetime)], who, what),
                 )
             }
             Request::Standby {

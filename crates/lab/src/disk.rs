@@ -78,7 +78,10 @@ const MASKED: [&str; 12] = [
 
 /// What the package brings beside the program.
 const UNIT: &str = include_str!("../../../packaging/systemd/quorate.service");
+const CLUSTERCHECK: &str =
+    include_str!("../../../packaging/systemd/galera-python-clustercheck.service");
 const SESSIONS: &str = include_str!("../../../packaging/systemd/session-.scope.d/quorate.conf");
+const CLUSTERCHECK_FILE: &str = "etc/systemd/system/galera-python-clustercheck.service";
 const SESSIONS_FILE: &str = "etc/systemd/system/session-.scope.d/quorate.conf";
 
 /// Makes the image of one host's disk.
@@ -98,6 +101,7 @@ pub(crate) fn make(layout: &Layout, contents: &Contents<'_>) -> Result<(), LabEr
         if inside.ends_with("quorate") {
             write(&upper, "etc/systemd/system/quorate.service", UNIT)?;
             write(&upper, SESSIONS_FILE, SESSIONS)?;
+            write(&upper, CLUSTERCHECK_FILE, CLUSTERCHECK)?;
         }
     }
     let image = dir.join("disk.img");

@@ -237,6 +237,29 @@ impl Host {
         self.run(["sh", "-c", script])
     }
 
+    /// Writes a file inside the host, as root, readable by all.
+    pub fn write(&self, path: &str, text: &str) -> Result<(), LabError> {
+        let init = self.init().ok_or_else(|| LabError::PoweredOff {
+            host: self.name.clone(),
+        })?;
+        let path = format!("/proc/{init}/root{path}");
+        fs::write(Path::new(&path), text).io("cannot write", path)
+    }
+
+    /// Whether it has that IPv4 address now.
+    #[must_use]
+    pub fn has_address(&self, address: &str) -> bool {
+        let Some(init) = self.init() else {
+            return false;
+        };
+        // Local addresses are the leaves marked "host LOCAL"; the leaf's own line comes before.
+        let leaf = format!("|-- {address}");
+        fs::read_to_string(format!("/proc/{init}/net/fib_trie")).is_ok_and(|text| {
+            let mut lines = text.lines();
+            lines.any(|line| line.trim_end().ends_with(&leaf))
+        })
+    }
+
     /// Stops every process in the host between two instructions; its kernel still answers.
     pub fn freeze(&self) -> Result<(), LabError> {
         if !self.powered()? {

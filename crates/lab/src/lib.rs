@@ -18,6 +18,7 @@ pub mod database;
 pub mod demo;
 mod disk;
 mod error;
+pub mod galera;
 mod host;
 mod interrupt;
 mod lab;

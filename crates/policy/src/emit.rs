@@ -206,7 +206,9 @@ fn kind(action: &Action, world: &World<'_>) -> ActionKind {
 
 fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Action {
     let action = &world.actions[a];
-    let meta = world.meta_of_action(a);
+    let mut meta = world.meta_of_action(a);
+    let mut parameters = world.params_of_action(a);
+    around(world, action, &mut meta, &mut parameters);
     let number = |name: &str| {
         meta.get(name)
             .and_then(|v| v.parse::<i64>().ok())
@@ -251,7 +253,7 @@ fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Acti
         },
         router: if pseudo { None } else { router },
         inputs,
-        parameters: world.params_of_action(a).into_iter().collect(),
+        parameters: parameters.into_iter().collect(),
         timeout_ms: timeout(world, action, number("timeout")),
         interval_ms: u64::try_from(interval).unwrap_or(0),
         expected_rc: action.target_rc.unwrap_or(0),
@@ -265,6 +267,26 @@ fn plan_action(world: &World<'_>, a: ActIx, inputs: Vec<ActionId>) -> plan::Acti
             .max(action.rsc.map_or(0, |r| world.rscs[r].priority)),
         reason: why(world, action, wants(world)),
         meta: meta.into_iter().collect(),
+    }
+}
+
+/// What the clone, the bundle and the guest node around a resource say about it: an agent learns from these that it
+/// is one of several copies, and how many may be promoted.
+fn around(
+    world: &World<'_>,
+    action: &Action,
+    meta: &mut BTreeMap<String, String>,
+    parameters: &mut BTreeMap<String, String>,
+) {
+    let Some(r) = action.rsc else { return };
+    let mut all = BTreeMap::new();
+    world.outer_meta(r, &mut all);
+    world.guest_meta(action, r, &mut all);
+    for (name, value) in all {
+        match name.strip_prefix("CRM_meta_") {
+            Some(short) => meta.insert(short.to_owned(), value),
+            None => parameters.insert(name, value),
+        };
     }
 }
 

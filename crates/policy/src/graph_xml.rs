@@ -180,7 +180,7 @@ impl World<'_> {
     }
 
     /// What the resource of an action and those around it say about it.
-    fn outer_meta(&self, r: RscIx, out: &mut BTreeMap<String, String>) {
+    pub(crate) fn outer_meta(&self, r: RscIx, out: &mut BTreeMap<String, String>) {
         let mut add = |name: &str, value: String| {
             out.insert(format!("CRM_meta_{name}"), value);
         };
@@ -247,7 +247,7 @@ impl World<'_> {
     }
 
     /// Where the container of a guest node is, for attributes that agents keep on the host.
-    fn guest_meta(&self, action: &Action, r: RscIx, out: &mut BTreeMap<String, String>) {
+    pub(crate) fn guest_meta(&self, action: &Action, r: RscIx, out: &mut BTreeMap<String, String>) {
         let Some(n) = action.node.filter(|&n| self.is_guest(n)) else {
             return;
         };

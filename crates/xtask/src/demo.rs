@@ -5,10 +5,13 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
 use quorate_lab::demo::{
-    self, Cluster, Fault, FaultResult, Fencing, Peer, Quorate, SERVERS, Scenario, WITNESS,
+    self, Cluster, Fault, FaultResult, Fencing, GaleraFault, Peer, Quorate, SERVERS, Scenario,
+    WITNESS,
 };
+use quorate_lab::galera::{Entry, Setup, Sst, Timers};
 use quorate_lab::{Host, Lab, LabError, LabOptions, database, down_on_interrupt, state_dir};
 
+use crate::demo_galera::GaleraDemo;
 use crate::install;
 
 /// A database that survives its machine: ten faults, one after the other.
@@ -23,8 +26,20 @@ pub struct Demo {
     /// Where to write the page with the timelines.
     #[arg(long, value_name = "FILE", default_value = "target/demo.html")]
     report: PathBuf,
+    /// Galera on two controllers with a tiebreaker, behind HAProxy.
+    #[arg(long, conflicts_with = "two_node")]
+    galera: bool,
+    /// State transfer by mariabackup in place of rsync.
+    #[arg(long, requires = "galera")]
+    mariabackup: bool,
+    /// Clients reach the database on the address's host without a load balancer.
+    #[arg(long, requires = "galera")]
+    direct: bool,
+    /// Galera's own timers lowered alike everywhere: a member counts as lost after 1 s instead of 5.
+    #[arg(long, requires = "galera")]
+    short_timers: bool,
     /// Only these faults.
-    #[arg(long = "fault", value_name = "NAME", value_parser = Fault::ALL.map(Fault::name))]
+    #[arg(long = "fault", value_name = "NAME", value_parser = fault_names())]
     faults: Vec<String>,
     /// Milliseconds without an answer after which a node counts as lost.
     #[arg(long, default_value_t = 1000)]
@@ -68,6 +83,9 @@ impl Demo {
 
     fn play(&self) -> Result<Vec<FaultResult>, String> {
         let mut packages = install::PACKAGES.to_vec();
+        if self.galera {
+            packages.extend(install::GALERA_PACKAGES);
+        }
         if self.peer {
             packages.extend(install::PEER_PACKAGES);
         }
@@ -79,7 +97,11 @@ impl Demo {
         self.say("booting the hosts");
         down_on_interrupt(state_dir(), self.name.clone());
         let lab = self.lab(&program).map_err(describe)?;
-        let result = self.on_lab(&lab).map_err(describe);
+        let result = match self.galera {
+            true => self.galera().on_lab(&lab),
+            false => self.on_lab(&lab),
+        };
+        let result = result.map_err(describe);
         if self.keep {
             self.say(&format!(
                 "the lab stays up: `quorate lab --name {0} status` shows it, `quorate lab --name {0} down` ends it",
@@ -91,12 +113,13 @@ impl Demo {
         }
         let (results, rows) = result?;
         let title = if self.peer { "Pacemaker" } else { "Quorate" };
-        let hosts = if self.two_node || self.peer {
-            "two servers"
-        } else {
-            "two servers and a witness"
+        let hosts = match (self.galera, self.two_node || self.peer) {
+            (true, _) => "Galera on two controllers with a tiebreaker",
+            (_, true) => "two servers",
+            (_, false) => "two servers and a witness",
         };
-        let page = demo::html(&format!("{title}: {hosts}, ten faults"), &results, rows);
+        let count = results.len();
+        let page = demo::html(&format!("{title}: {hosts}, {count} faults"), &results, rows);
         if let Some(directory) = self.report.parent() {
             std::fs::create_dir_all(directory)
                 .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
@@ -112,7 +135,40 @@ impl Demo {
         Ok(results)
     }
 
+    fn galera(&self) -> GaleraDemo<'_> {
+        GaleraDemo {
+            faults: &self.faults,
+            detection_ms: self.detection_ms,
+            is_peer: self.peer,
+            setup: Setup {
+                sst: if self.mariabackup {
+                    Sst::Mariabackup
+                } else {
+                    Sst::Rsync
+                },
+                entry: if self.direct {
+                    Entry::Direct
+                } else {
+                    Entry::Proxy
+                },
+                timers: if self.short_timers {
+                    Timers::Short
+                } else {
+                    Timers::Default
+                },
+            },
+            say: if self.json {
+                &|text| eprintln!("{text}")
+            } else {
+                &|text| println!("{text}")
+            },
+        }
+    }
+
     fn lab(&self, program: &Path) -> Result<Lab, LabError> {
+        if self.galera {
+            return GaleraDemo::lab(&self.name, program);
+        }
         let mut hosts = SERVERS.to_vec();
         if !self.two_node && !self.peer {
             hosts.push(WITNESS);
@@ -164,6 +220,14 @@ impl Demo {
     }
 }
 
+/// The faults of all demos; those that a demo does not have are left out.
+fn fault_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Fault::ALL.map(Fault::name).to_vec();
+    let more = GaleraFault::ALL.map(GaleraFault::name);
+    names.extend(more.into_iter().filter(|name| Fault::parse(name).is_none()));
+    names
+}
+
 /// How the binary is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
@@ -206,7 +270,8 @@ pub fn describe(error: LabError) -> String {
     text
 }
 
-fn line(result: &FaultResult) -> String {
+/// One fault's result in one line.
+pub fn line(result: &FaultResult) -> String {
     let phase =
         |name: &str, at: Option<f64>| at.map(|at| format!(", {name} {at:.2}")).unwrap_or_default();
     format!(

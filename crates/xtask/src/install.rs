@@ -30,6 +30,17 @@ pub const PACKAGES: [&str; 21] = [
     "systemd-container",
 ];
 
+/// Packages for Galera and the load balancer before it.
+pub const GALERA_PACKAGES: [&str; 7] = [
+    "galera-4",
+    "galera-arbitrator-4",
+    "haproxy",
+    "libxml2-utils",
+    "mariadb-backup",
+    "rsync",
+    "socat",
+];
+
 /// Packages for the comparison with the peer.
 pub const PEER_PACKAGES: [&str; 3] = ["pacemaker", "corosync", "crmsh"];
 

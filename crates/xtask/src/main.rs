@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod demo;
+mod demo_galera;
 mod install;
 mod package;
 mod sim;

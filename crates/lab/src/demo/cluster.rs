@@ -1,10 +1,8 @@
 //! What the demo and the benchmark ask of a cluster manager, and Quorate's answers.
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::error::{IoContext, LabError};
+use crate::error::LabError;
 use crate::host::Host;
 use crate::lab::Lab;
 use crate::layout::Link;
@@ -73,6 +71,10 @@ pub trait Cluster: Sync {
     fn standby(&self, server: &Host) -> Result<(), LabError>;
     /// Lets a server take resources again.
     fn online(&self, server: &Host) -> Result<(), LabError>;
+    /// Stops every resource in order.
+    fn stop_all(&self) -> Result<(), LabError>;
+    /// Starts every resource again.
+    fn start_all(&self) -> Result<(), LabError>;
     /// The host whose daemon decides.
     fn leader(&self) -> Option<String>;
     /// Kills the deciding daemon of a host, which its service manager starts again.
@@ -87,14 +89,40 @@ pub trait Cluster: Sync {
     fn shows_unclean(&self, host: &Host) -> bool;
 }
 
-/// Active in one place, with nothing under way.
-fn is_started_once(resource: &serde_json::Value) -> bool {
-    let active = resource["active"].as_array().map(Vec::as_slice);
-    matches!(active, Some([one])
-        if one["role"] == "Started"
+/// Active with nothing under way, in one place; a copy of a clone wherever it is.
+fn is_started(resource: &serde_json::Value, is_copy: bool) -> bool {
+    let active = resource["active"].as_array().map_or(&[][..], Vec::as_slice);
+    let is_well = |one: &serde_json::Value| {
+        one["role"] != "Stopped"
             && one["pending"].is_null()
             && one["is_failed"] == false
-            && one["is_uncertain"] == false)
+            && one["is_uncertain"] == false
+    };
+    match active.len() {
+        0 => false,
+        1 => is_well(&active[0]),
+        _ => is_copy && active.iter().all(is_well),
+    }
+}
+
+/// The first resource of a status that is not started as it should be.
+fn unfinished(status: &serde_json::Value) -> Option<String> {
+    // Depth of the clone that the resources are in.
+    let mut clone: Option<u64> = None;
+    for resource in status["resources"].as_array().into_iter().flatten() {
+        let depth = resource["depth"].as_u64().unwrap_or(0);
+        if clone.is_some_and(|clone| depth <= clone) {
+            clone = None;
+        }
+        if resource["kind"] == "clone" {
+            clone = Some(depth);
+        }
+        let is_wanted = resource["kind"] == "primitive" && resource["is_disabled"] == false;
+        if is_wanted && !is_started(resource, clone.is_some()) {
+            return resource["id"].as_str().map(str::to_owned);
+        }
+    }
+    None
 }
 
 /// Waits until a cluster is settled.
@@ -171,8 +199,8 @@ impl<'a> Quorate<'a> {
     /// Loads a configuration.
     fn apply(&self, configuration: &str) -> Result<(), LabError> {
         let first = self.servers[0];
-        write_file(first, "/root/wiki.crm", configuration)?;
-        self.patiently(first, &["quorate", "--yes", "apply", "/root/wiki.crm"])
+        first.write("/root/cluster.crm", configuration)?;
+        self.patiently(first, &["quorate", "--yes", "apply", "/root/cluster.crm"])
             .map(drop)
     }
 
@@ -258,14 +286,6 @@ fn recorded_call(happening: &serde_json::Value) -> Option<Call> {
     })
 }
 
-fn write_file(host: &Host, path: &str, text: &str) -> Result<(), LabError> {
-    let init = host.init().ok_or_else(|| LabError::PoweredOff {
-        host: host.name().to_owned(),
-    })?;
-    let path = format!("/proc/{init}/root{path}");
-    fs::write(Path::new(&path), text).io("cannot write", path)
-}
-
 fn addresses(host: &Host) -> Vec<String> {
     [Link::Link1, Link::Link2]
         .iter()
@@ -321,14 +341,9 @@ impl Cluster for Quorate<'_> {
         }
         // Only the leader knows of running actions; that a start is over shows everywhere. A fault in the middle of
         // a start is a failed start, which bans the resource from its node.
-        let resources = status["resources"].as_array().cloned().unwrap_or_default();
-        let unfinished = resources
-            .iter()
-            .filter(|resource| resource["kind"] == "primitive" && resource["is_disabled"] == false)
-            .find(|resource| !is_started_once(resource));
-        match unfinished {
+        match unfinished(&status) {
             None => Ok(()),
-            Some(resource) => Err(format!("{} is not started", resource["id"])),
+            Some(resource) => Err(format!("{resource} is not started")),
         }
     }
 
@@ -341,6 +356,18 @@ impl Cluster for Quorate<'_> {
     fn online(&self, server: &Host) -> Result<(), LabError> {
         self.servers[0]
             .run(["quorate", "online", server.name()])
+            .map(drop)
+    }
+
+    fn stop_all(&self) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["quorate", "--yes", "property", "stop-all-resources=true"])
+            .map(drop)
+    }
+
+    fn start_all(&self) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["quorate", "--yes", "property", "stop-all-resources=false"])
             .map(drop)
     }
 
@@ -408,6 +435,23 @@ mod tests {
             ("db", "start")
         );
         assert!((found[0].took_s - 2.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn copies_may_be_in_several_places() {
+        let on = |node: &str, role: &str| serde_json::json!({"node": node, "role": role, "pending": null, "is_failed": false, "is_uncertain": false});
+        let status = |kind: &str, active: &[serde_json::Value]| {
+            serde_json::json!({"resources": [
+                {"id": "c", "kind": kind, "depth": 0, "active": [], "is_disabled": false},
+                {"id": "p", "kind": "primitive", "depth": 1, "active": active, "is_disabled": false}]})
+        };
+        let two = [on("a", "Promoted"), on("b", "Promoted")];
+        assert_eq!(unfinished(&status("clone", &two)), None);
+        assert_eq!(unfinished(&status("group", &two)), Some("p".to_owned()));
+        assert_eq!(unfinished(&status("clone", &[])), Some("p".to_owned()));
+        let failed = serde_json::json!({"node": "b", "role": "Promoted", "pending": null, "is_failed": true, "is_uncertain": false});
+        let one = [on("a", "Promoted"), failed];
+        assert_eq!(unfinished(&status("clone", &one)), Some("p".to_owned()));
     }
 
     #[test]

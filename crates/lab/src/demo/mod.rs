@@ -3,6 +3,7 @@
 mod cluster;
 mod configuration;
 mod fault;
+mod galera;
 mod peer;
 mod report;
 mod scenario;
@@ -12,6 +13,7 @@ mod watch;
 pub use cluster::{Call, Cluster, Milestone, Quorate};
 pub use configuration::{Fencing, configuration};
 pub use fault::Fault;
+pub use galera::{GaleraFault, GaleraScenario};
 pub use peer::Peer;
 pub use report::{html, json};
 pub use scenario::{ColdStart, FaultResult, Phases, Scenario};

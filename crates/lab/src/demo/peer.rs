@@ -166,6 +166,18 @@ impl Cluster for Peer<'_> {
             .map(drop)
     }
 
+    fn stop_all(&self) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["crm", "configure", "property", "stop-all-resources=true"])
+            .map(drop)
+    }
+
+    fn start_all(&self) -> Result<(), LabError> {
+        self.servers[0]
+            .run(["crm", "configure", "property", "stop-all-resources=false"])
+            .map(drop)
+    }
+
     fn leader(&self) -> Option<String> {
         let text = self.monitor();
         let line = text.lines().find(|line| line.contains("<current_dc "))?;

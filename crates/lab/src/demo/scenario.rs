@@ -452,6 +452,6 @@ impl<'a> Scenario<'a> {
 }
 
 /// A line of a power log that tells of the host's power being switched through its BMC.
-fn is_fencing(line: &str) -> bool {
+pub(crate) fn is_fencing(line: &str) -> bool {
     line.starts_with("set ") && line.contains("(bmc")
 }

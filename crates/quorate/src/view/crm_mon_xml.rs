@@ -22,14 +22,16 @@ pub fn draw(picture: &Picture) -> String {
     );
     put!(out, "  <summary>");
     put!(out, "    <stack type=\"quorate\"/>");
-    put!(
-        out,
-        "    <current_dc present=\"{}\" version=\"{}\" name=\"{}\" with_quorum=\"{}\"/>",
-        picture.leader.is_some(),
-        env!("CARGO_PKG_VERSION"),
-        escape(picture.leader.as_deref().unwrap_or("")),
-        picture.has_quorum
-    );
+    let leader = picture.leader.as_deref().map(escape);
+    match leader {
+        Some(leader) => put!(
+            out,
+            "    <current_dc present=\"true\" version=\"{}\" name=\"{leader}\" id=\"{leader}\" with_quorum=\"{}\"/>",
+            env!("CARGO_PKG_VERSION"),
+            picture.has_quorum
+        ),
+        None => put!(out, "    <current_dc present=\"false\"/>"),
+    }
     put!(
         out,
         "    <last_update time=\"{}\"/>",
@@ -37,8 +39,19 @@ pub fn draw(picture: &Picture) -> String {
     );
     put!(
         out,
+        "    <last_change time=\"\" user=\"\" client=\"\" origin=\"\"/>"
+    );
+    put!(
+        out,
         "    <nodes_configured number=\"{}\"/>",
         picture.nodes.len()
+    );
+    let primitives = || picture.resources.iter().filter(|r| r.kind == "primitive");
+    put!(
+        out,
+        "    <resources_configured number=\"{}\" disabled=\"{}\" blocked=\"0\"/>",
+        primitives().map(|r| r.active.len().max(1)).sum::<usize>(),
+        primitives().filter(|r| r.is_disabled).count()
     );
     put!(out, "  </summary>");
     put!(out, "  <nodes>");
@@ -78,7 +91,7 @@ fn node_element(out: &mut String, picture: &Picture, node: &NodeLine) {
 
 fn resources(out: &mut String, picture: &Picture) {
     let mut open: Vec<(usize, &str)> = Vec::new();
-    for resource in &picture.resources {
+    for (n, resource) in picture.resources.iter().enumerate() {
         while open
             .last()
             .is_some_and(|(depth, _)| *depth >= resource.depth)
@@ -87,19 +100,20 @@ fn resources(out: &mut String, picture: &Picture) {
             put!(out, "{}</{tag}>", indent(depth));
         }
         match resource.kind {
-            "primitive" if resource.active.is_empty() => put!(out, "{}", element(resource, None)),
+            "primitive" if resource.active.is_empty() => {
+                put!(out, "{}", element(resource, None, !picture.is_maintenance))
+            }
             "primitive" => {
                 for active in &resource.active {
-                    put!(out, "{}", element(resource, Some(active)));
+                    put!(
+                        out,
+                        "{}",
+                        element(resource, Some(active), !picture.is_maintenance)
+                    );
                 }
             }
             kind => {
-                put!(
-                    out,
-                    "{}<{kind} id=\"{}\">",
-                    indent(resource.depth),
-                    escape(&resource.id)
-                );
+                put!(out, "{}", header(picture, n));
                 open.push((resource.depth, kind));
             }
         }
@@ -109,19 +123,54 @@ fn resources(out: &mut String, picture: &Picture) {
     }
 }
 
+/// The opening tag of a group, clone or bundle, with what the schema asks for.
+fn header(picture: &Picture, n: usize) -> String {
+    let resource = &picture.resources[n];
+    let begin = format!(
+        "{}<{} id=\"{}\"",
+        indent(resource.depth),
+        resource.kind,
+        escape(&resource.id)
+    );
+    let (managed, disabled) = (!picture.is_maintenance, resource.is_disabled);
+    let inside = || {
+        picture.resources[n + 1..]
+            .iter()
+            .take_while(|r| r.depth > resource.depth)
+    };
+    match resource.kind {
+        "clone" => format!(
+            "{begin} multi_state=\"{}\" unique=\"{}\" managed=\"{managed}\" disabled=\"{disabled}\" \
+             failed=\"false\" failure_ignored=\"false\">",
+            resource.is_promotable, resource.is_unique
+        ),
+        "group" => format!(
+            "{begin} number_resources=\"{}\" managed=\"{managed}\" disabled=\"{disabled}\">",
+            inside().count()
+        ),
+        _ => format!(
+            "{begin} type=\"podman\" image=\"\" unique=\"false\" managed=\"{managed}\" failed=\"false\">"
+        ),
+    }
+}
+
 fn indent(depth: usize) -> String {
     "  ".repeat(depth + 2)
 }
 
-fn element(resource: &ResourceLine, active: Option<&Active>) -> String {
+fn element(resource: &ResourceLine, active: Option<&Active>, managed: bool) -> String {
+    // Copies that are all alike go by one name: Galera's agent looks for `id="galera"`, not for `galera:0`.
+    let id = active
+        .filter(|_| resource.is_unique)
+        .map_or(&resource.id, |a| &a.id);
     let role = active.map_or("Stopped", |a| a.role.as_str());
     let is_failed = active.is_some_and(|a| a.is_failed);
     let head = format!(
         "{}<resource id=\"{}\" resource_agent=\"{}\" role=\"{role}\" active=\"{}\" orphaned=\"false\" blocked=\"false\" \
-         maintenance=\"false\" managed=\"true\" failed=\"{is_failed}\" failure_ignored=\"false\" \
+         managed=\"{managed}\" failed=\"{is_failed}\" failure_ignored=\"false\" \
          nodes_running_on=\"{}\"",
         indent(resource.depth),
-        escape(active.map_or(&resource.id, |a| &a.id)),
+        escape(id),
         escape(&resource.spec),
         active.is_some(),
         usize::from(active.is_some())

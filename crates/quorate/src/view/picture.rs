@@ -90,6 +90,12 @@ pub struct ResourceLine {
     pub active: Vec<Active>,
     /// The configuration wants it stopped (`target-role=Stopped`).
     pub is_disabled: bool,
+    /// Copies of it may be promoted.
+    #[serde(skip)]
+    pub is_promotable: bool,
+    /// Its copies are told apart by their numbers.
+    #[serde(skip)]
+    pub is_unique: bool,
 }
 
 /// An active instance.
@@ -281,6 +287,8 @@ fn resource_lines(state: &ClusterState, nodes: &[NodeLine]) -> Vec<ResourceLine>
                 Kind::Bundle => "bundle",
             },
             is_disabled: is_disabled(state, &line.id),
+            is_promotable: line.is_promotable,
+            is_unique: line.is_unique,
             id: line.id,
             depth: line.depth,
             spec: line.spec,

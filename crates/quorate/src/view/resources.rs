@@ -30,6 +30,8 @@ pub struct Line {
     pub is_promotable: bool,
     /// It has instances on several nodes.
     pub is_cloned: bool,
+    /// Its instances differ from each other, and are told apart by their numbers.
+    pub is_unique: bool,
 }
 
 /// All of them, in the order they were written.
@@ -48,15 +50,19 @@ pub fn lines(configuration: &Configuration) -> Vec<Line> {
                 );
             }
             Resource::Clone(c) => {
-                let promotable = c.is_master_element
-                    || c.sets.iter().flat_map(|s| &s.pairs).any(|pair| {
-                        pair.name == "promotable"
+                let is_set = |name: &str| {
+                    c.sets.iter().flat_map(|s| &s.pairs).any(|pair| {
+                        pair.name == name
                             && pair
                                 .value
                                 .as_deref()
                                 .is_some_and(quorate_core::document::is_true)
-                    });
+                    })
+                };
+                let promotable = c.is_master_element || is_set("promotable");
+                let first = lines.len();
                 lines.push(header(&c.id, Kind::Clone, 0));
+                lines[first].is_promotable = promotable;
                 match &c.child {
                     CloneChild::Primitive(p) => {
                         lines.push(primitive(configuration, p, 1, promotable, true));
@@ -70,6 +76,10 @@ pub fn lines(configuration: &Configuration) -> Vec<Line> {
                         );
                     }
                 }
+                let is_unique = is_set("globally-unique");
+                lines[first..]
+                    .iter_mut()
+                    .for_each(|line| line.is_unique = is_unique);
             }
             Resource::Bundle(b) => lines.push(header(&b.id, Kind::Bundle, 0)),
         }
@@ -85,6 +95,7 @@ fn header(id: &str, kind: Kind, depth: usize) -> Line {
         spec: String::new(),
         is_promotable: false,
         is_cloned: false,
+        is_unique: false,
     }
 }
 
@@ -116,6 +127,7 @@ fn primitive(
         spec,
         is_promotable,
         is_cloned,
+        is_unique: false,
     }
 }
 

@@ -243,3 +243,52 @@ fn history_tells_reasons() {
     );
     assert!(text.contains("FAILED: Connection timed out"), "{text}");
 }
+
+/// Galera's agent greps for the name without a number, in a line that says Promoted, active and not failed.
+#[test]
+fn copies_that_are_alike_go_by_one_name_in_xml() {
+    let mut picture = picture(cluster());
+    let copy = picture
+        .resources
+        .iter_mut()
+        .find(|r| r.id == "ping-p")
+        .unwrap();
+    copy.active[0].id = "ping-p:0".to_owned();
+    copy.active[0].role = "Promoted".to_owned();
+    let xml = crm_mon_xml::draw(&picture);
+    let line = xml.lines().find(|l| l.contains("Promoted")).unwrap();
+    assert!(line.contains("resource id=\"ping-p\""), "{line}");
+    let copy = picture.resources.iter_mut().find(|r| r.id == "ping-p");
+    copy.unwrap().is_unique = true;
+    let xml = crm_mon_xml::draw(&picture);
+    assert!(xml.contains("resource id=\"ping-p:0\""), "{xml}");
+}
+
+/// Against Pacemaker's own schema, where that is installed.
+#[test]
+fn crm_mon_as_xml_keeps_to_the_schema() {
+    let schema = std::path::Path::new("/usr/share/pacemaker/api/api-result.rng");
+    if !schema.exists()
+        || std::process::Command::new("xmllint")
+            .arg("--version")
+            .output()
+            .is_err()
+    {
+        eprintln!(
+            "SKIPPED: crm_mon_as_xml_keeps_to_the_schema: needs pacemaker-common and libxml2-utils"
+        );
+        return;
+    }
+    for (name, view) in [("cluster", cluster()), ("bad-day", bad_day())] {
+        let file = std::env::temp_dir().join(format!("quorate-{name}-{}.xml", std::process::id()));
+        std::fs::write(&file, crm_mon_xml::draw(&picture(view))).unwrap();
+        let checked = std::process::Command::new("xmllint")
+            .args(["--noout", "--relaxng"])
+            .args([schema, &file])
+            .output()
+            .unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{said}");
+    }
+}

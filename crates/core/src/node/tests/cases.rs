@@ -321,34 +321,6 @@ fn attributes_are_read_back_everywhere() {
     );
 }
 
-/// `check` reads it on another node; nobody decides by it, and the history is about what operators did.
-#[test]
-fn what_a_host_tells_of_itself_is_kept_out_of_history_and_decisions() {
-    let mut cluster = three();
-    let noted = cluster.state().changes.len();
-    let told = Request::Attribute {
-        node: NodeName::from("n2"),
-        name: crate::facts::HOST_FACTS.to_owned(),
-        access: Access::Set("{}".to_owned()),
-        lifetime: Lifetime::Reboot,
-        who: String::new(),
-    };
-    cluster.ask("n2", told);
-    let state = cluster.state();
-    let known = state.nodes[&NodeName::from("n2")]
-        .transient
-        .get(crate::facts::HOST_FACTS);
-    assert_eq!(known.map(String::as_str), Some("{}"));
-    assert_eq!(state.changes.len(), noted);
-    let cib = crate::facts::cib(state, crate::facts::Quorum::Has, 0);
-    let sets = cib.status.nodes.iter().flat_map(|node| &node.transient);
-    assert!(
-        !sets
-            .flat_map(|set| &set.pairs)
-            .any(|pair| pair.name == crate::facts::HOST_FACTS)
-    );
-}
-
 #[test]
 fn the_state_survives_its_encoding() {
     let cluster = three();
