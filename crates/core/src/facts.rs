@@ -3,7 +3,10 @@
 use quorate_model::cib::{
     AttributeSet, Cib, Constraint, Extra, Location, Node, Pair, Resource, Rule, RulePart, SetKind,
 };
-use quorate_model::status::{NodeState, OperationHistory, ResourceHistory, Status, TicketState};
+use quorate_model::status::{
+    HistoryExtra, NodeState, OperationHistory, ResourceHistory, Status, TicketState,
+};
+use quorate_model::text::Text;
 
 use crate::document;
 use crate::ids::NodeName;
@@ -361,43 +364,48 @@ fn history(node: &NodeName, id: &str, record: &ResourceRecord) -> ResourceHistor
         .collect();
     operations.sort_by_key(|operation| operation.call_id);
     ResourceHistory {
-        id: id.to_owned(),
-        class: record.class.clone(),
-        provider: record.provider.clone(),
-        agent: record.agent.clone(),
+        id: id.into(),
+        class: record.class.as_str().into(),
+        provider: record.provider.as_deref().map(Into::into),
+        agent: record.agent.as_str().into(),
         container: None,
-        extra: Extra::new(),
+        extra: Vec::new(),
         operations,
     }
 }
 
 fn operation_history(node: &NodeName, id: &str, record: &OpRecord) -> OperationHistory {
     let digests = record.digests.clone().unwrap_or_default();
-    let mut extra: Extra = vec![("exec-time".to_owned(), record.took_ms.to_string())];
-    extra.extend(record.migration.iter().cloned());
+    let mut extra: HistoryExtra = vec![("exec-time".into(), record.took_ms.to_string().into())];
+    let migration = record.migration.iter();
+    extra.extend(migration.map(|(name, value)| (name.into(), value.into())));
     OperationHistory {
-        id: id.to_owned(),
-        key: Some(record.key.clone()),
-        operation: record.operation.clone(),
+        id: id.into(),
+        key: Some(record.key.as_str().into()),
+        operation: record.operation.as_str().into(),
         call_id: record.call_id,
         rc: record.rc,
         status: record.status,
         interval_ms: record.interval_ms,
-        transition_key: Some(record.transition_key.clone()),
-        transition_magic: Some(format!(
-            "{}:{};{}",
-            record.status, record.rc, record.transition_key
-        )),
-        exit_reason: Some(record.exit_reason.clone()).filter(|text| !text.is_empty()),
+        transition_key: Some(record.transition_key.as_str().into()),
+        transition_magic: Some(
+            format!("{}:{};{}", record.status, record.rc, record.transition_key).into(),
+        ),
+        exit_reason: given(&record.exit_reason),
         last_rc_change: Some(record.changed_wall_ms / 1_000),
-        on_node: Some(node.0.clone()),
-        digest: Some(digests.all).filter(|text| !text.is_empty()),
-        restart_digest: digests.restart,
-        secure_digest: digests.secure,
-        force_restart: digests.force_restart,
-        secure_params: digests.secure_params,
+        on_node: Some(node.0.as_str().into()),
+        digest: given(&digests.all),
+        restart_digest: digests.restart.map(Into::into),
+        secure_digest: digests.secure.map(Into::into),
+        force_restart: digests.force_restart.map(Into::into),
+        secure_params: digests.secure_params.map(Into::into),
         extra,
     }
+}
+
+/// A text where there is one.
+fn given(text: &str) -> Option<Text> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// Whether the operator has fencing enabled (Pacemaker's default: yes).

@@ -12,5 +12,6 @@ pub mod metadata;
 pub mod options;
 pub mod services;
 pub mod status;
+pub mod text;
 pub mod times;
 pub mod xml;

@@ -4,6 +4,7 @@
 //! Field names follow the attributes of `node_state`, `lrm_resource` and `lrm_rsc_op`.
 
 use crate::cib::{AttributeSet, Extra};
+use crate::text::Text;
 
 /// The `status` element.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,21 +40,24 @@ pub struct NodeState {
     pub has_history: bool,
 }
 
+/// Attributes of the history that have no field of their own, in document order.
+pub type HistoryExtra = Vec<(Text, Text)>;
+
 /// `lrm_resource`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourceHistory {
     /// Resource id (of an instance: `name:0` where unique).
-    pub id: String,
+    pub id: Text,
     /// Class.
-    pub class: String,
+    pub class: Text,
     /// Provider.
-    pub provider: Option<String>,
+    pub provider: Option<Text>,
     /// Agent.
-    pub agent: String,
+    pub agent: Text,
     /// The guest's container.
-    pub container: Option<String>,
+    pub container: Option<Text>,
     /// Attributes without a field (`shutdown-lock` time under `shutdown-lock` ...).
-    pub extra: Extra,
+    pub extra: HistoryExtra,
     /// Results, in document order.
     pub operations: Vec<OperationHistory>,
 }
@@ -62,11 +66,11 @@ pub struct ResourceHistory {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationHistory {
     /// `rsc_start_0`, `rsc_last_failure_0` ...
-    pub id: String,
+    pub id: Text,
     /// `operation_key`.
-    pub key: Option<String>,
+    pub key: Option<Text>,
     /// `operation`: the task.
-    pub operation: String,
+    pub operation: Text,
     /// `call-id`.
     pub call_id: i64,
     /// `rc-code`.
@@ -76,27 +80,27 @@ pub struct OperationHistory {
     /// `interval`, milliseconds.
     pub interval_ms: u64,
     /// `transition-key`.
-    pub transition_key: Option<String>,
+    pub transition_key: Option<Text>,
     /// `transition-magic`.
-    pub transition_magic: Option<String>,
+    pub transition_magic: Option<Text>,
     /// `exit-reason`.
-    pub exit_reason: Option<String>,
+    pub exit_reason: Option<Text>,
     /// `last-rc-change`, epoch seconds.
     pub last_rc_change: Option<i64>,
     /// `on_node`.
-    pub on_node: Option<String>,
+    pub on_node: Option<Text>,
     /// `op-digest`.
-    pub digest: Option<String>,
+    pub digest: Option<Text>,
     /// `op-restart-digest`.
-    pub restart_digest: Option<String>,
+    pub restart_digest: Option<Text>,
     /// `op-secure-digest`.
-    pub secure_digest: Option<String>,
+    pub secure_digest: Option<Text>,
     /// `op-force-restart`: names of parameters (` a  b `).
-    pub force_restart: Option<String>,
+    pub force_restart: Option<Text>,
     /// `op-secure-params`.
-    pub secure_params: Option<String>,
+    pub secure_params: Option<Text>,
     /// Attributes without a field (`exec-time`, `migrate_source`, `migrate_target` ...).
-    pub extra: Extra,
+    pub extra: HistoryExtra,
 }
 
 /// `ticket_state`.

@@ -74,7 +74,7 @@ impl World<'_> {
         }
         self.host_address(r, Some(n), &mut params);
         if interval_ms > 0
-            && let Some(timeout) = self.op_meta(r, task, interval_ms).remove("timeout")
+            && let Some(timeout) = self.op_timeout(r, task, interval_ms)
         {
             params.insert("CRM_meta_timeout".to_owned(), timeout);
         }
@@ -111,44 +111,49 @@ impl World<'_> {
     /// Compares what a result was made with to what is configured; where only private parameters differ
     /// (they may be blanked out here), nothing changed.
     pub fn digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
-        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
-        if self.restart_digest_differs(r, op, n) {
+        let params = self.params_of_result(r, op, n);
+        if restart_digest_differs(op, &params) {
             return Verdict::Restart;
         }
-        let params = self.digest_params(r, &op.operation, interval_ms, n);
         if self.only_private_changed(r, op, &params) {
             return Verdict::Same;
         }
-        self.full_digest_check(r, op, n)
-    }
-
-    /// Whether parameters that need a restart differ.
-    fn restart_digest_differs(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> bool {
-        let Some(restart) = op.restart_digest.as_deref() else {
-            return false;
-        };
-        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
-        let mut subset = self.digest_params(r, &op.operation, interval_ms, n);
-        subset.remove("CRM_meta_timeout");
-        if let Some(names) = op.force_restart.as_deref() {
-            let names: Vec<&str> = names.split_whitespace().collect();
-            subset.retain(|k, _| names.contains(&k.as_str()));
-        }
-        of(&subset) != restart
+        self.compare_all(r, op, n, &params)
     }
 
     /// The same with every parameter, private ones too.
     pub fn full_digest_check(&self, r: RscIx, op: &OperationHistory, n: NodeIx) -> Verdict {
-        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
-        // A probe is judged by what is configured for starting, a rule of thumb that agents agree with.
-        let params = self.digest_params(r, &op.operation, interval_ms, n);
-        if self.restart_digest_differs(r, op, n) {
+        let params = self.params_of_result(r, op, n);
+        if restart_digest_differs(op, &params) {
             return Verdict::Restart;
         }
+        self.compare_all(r, op, n, &params)
+    }
+
+    /// What the configuration says now of the parameters that a result was made with.
+    fn params_of_result(
+        &self,
+        r: RscIx,
+        op: &OperationHistory,
+        n: NodeIx,
+    ) -> BTreeMap<String, String> {
+        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
+        // A probe is judged by what is configured for starting, a rule of thumb that agents agree with.
+        self.digest_params(r, &op.operation, interval_ms, n)
+    }
+
+    fn compare_all(
+        &self,
+        r: RscIx,
+        op: &OperationHistory,
+        n: NodeIx,
+        params: &BTreeMap<String, String>,
+    ) -> Verdict {
+        let interval_ms = i64::try_from(op.interval_ms).unwrap_or(0);
         let Some(all) = op.digest.as_deref() else {
             return Verdict::Unknown;
         };
-        if of(&params) == all {
+        if is_of(params, all) {
             return Verdict::Same;
         }
         if interval_ms == 0
@@ -166,12 +171,37 @@ impl World<'_> {
     }
 }
 
+/// Digest of no parameters at all, the most frequent one.
+const OF_NOTHING: &str = "f2317cad3d54cec5d7d7aa7d0bf35cf8";
+
+/// Whether parameters have that digest.
+fn is_of(params: &BTreeMap<String, String>, digest: &str) -> bool {
+    if params.is_empty() {
+        return digest == OF_NOTHING;
+    }
+    of(params) == digest
+}
+
+/// Whether parameters that need a restart differ.
+fn restart_digest_differs(op: &OperationHistory, params: &BTreeMap<String, String>) -> bool {
+    let Some(restart) = op.restart_digest.as_deref() else {
+        return false;
+    };
+    let mut subset = params.clone();
+    subset.remove("CRM_meta_timeout");
+    if let Some(names) = op.force_restart.as_deref() {
+        let names: Vec<&str> = names.split_whitespace().collect();
+        subset.retain(|k, _| names.contains(&k.as_str()));
+    }
+    !is_of(&subset, restart)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_digest_of_nothing_is_the_one_that_histories_show() {
-        assert_eq!(of(&BTreeMap::new()), "f2317cad3d54cec5d7d7aa7d0bf35cf8");
+        assert_eq!(of(&BTreeMap::new()), OF_NOTHING);
     }
 }

@@ -485,10 +485,10 @@ fn write_failure(cib: &mut Cib, site: &Site, operation: &str, fatal: bool, now: 
         .unwrap_or_else(|| {
             let (class, provider, agent) = site.class.clone();
             state.resources.push(ResourceHistory {
-                id: site.history.clone(),
-                class,
-                provider,
-                agent,
+                id: site.history.as_str().into(),
+                class: class.into(),
+                provider: provider.map(Into::into),
+                agent: agent.into(),
                 ..Default::default()
             });
             state.resources.len() - 1
@@ -505,14 +505,14 @@ fn write_failure(cib: &mut Cib, site: &Site, operation: &str, fatal: bool, now: 
     let digest = operations.iter().rev().find_map(|o| o.digest.clone());
     operations.retain(|o| !o.id.ends_with("_last_failure_0"));
     let failure = OperationHistory {
-        id: format!("{}_last_failure_0", site.history),
-        key: Some(format!("{}_{operation}_{}", site.history, site.interval_ms)),
-        operation: operation.to_owned(),
+        id: format!("{}_last_failure_0", site.history).into(),
+        key: Some(format!("{}_{operation}_{}", site.history, site.interval_ms).into()),
+        operation: operation.into(),
         call_id,
         rc: 1,
         status: 0,
         interval_ms: site.interval_ms,
-        transition_key: Some(format!("1:0:{target}:what-if")),
+        transition_key: Some(format!("1:0:{target}:what-if").into()),
         last_rc_change: Some(now),
         digest,
         ..Default::default()
@@ -521,7 +521,7 @@ fn write_failure(cib: &mut Cib, site: &Site, operation: &str, fatal: bool, now: 
         let last = format!("{}_last_0", site.history);
         operations.retain(|o| o.id != last);
         operations.push(OperationHistory {
-            id: last,
+            id: last.into(),
             ..failure.clone()
         });
     }

@@ -85,7 +85,15 @@ pub fn decide(cib: &Cib, options: &Options) -> plan::Plan {
 
 /// The whole pipeline.
 pub(crate) fn run<'c>(cib: &'c Cib, options: &Options, log_scores: bool) -> world::World<'c> {
-    let mut world = facts::gather(cib, options.now);
+    decided(facts::gather(cib, options.now), options, log_scores)
+}
+
+/// What follows from the facts.
+pub(crate) fn decided<'c>(
+    mut world: world::World<'c>,
+    options: &Options,
+    log_scores: bool,
+) -> world::World<'c> {
     world.owed.clone_from(&options.owed);
     world.promoted_stick = options.promoted_stick;
     if log_scores {

@@ -17,6 +17,9 @@ pub fn collect<'c>(
     index: &SetIndex<'c>,
     out: &mut BTreeMap<String, String>,
 ) {
+    if !sets.iter().any(|s| s.kind == kind) {
+        return;
+    }
     let mut list: Vec<&AttributeSet> = Vec::new();
     // Among equals the later one wins, so that what a primitive says beats its template.
     for set in sets.iter().rev().filter(|s| s.kind == kind) {

@@ -143,6 +143,19 @@ impl<'c> World<'c> {
         meta
     }
 
+    /// The timeout among [`World::op_meta`], which most often has been asked before.
+    pub fn op_timeout(&self, r: RscIx, name: &str, interval_ms: i64) -> Option<String> {
+        let task = Task::parse(name);
+        let asked = self.rscs[r].op_metas.iter();
+        match asked
+            .filter(|m| m.0 == task && task.text() == name)
+            .find(|m| m.1 == interval_ms)
+        {
+            Some((_, _, meta)) => meta.get("timeout").cloned(),
+            None => self.op_meta(r, name, interval_ms).remove("timeout"),
+        }
+    }
+
     /// The configured operation that speaks for an action; a promote or start is looked up as itself.
     fn op_for(&self, r: RscIx, name: &str, interval_ms: i64) -> Option<&Operation> {
         self.find_op(r, name, interval_ms, true)
@@ -330,7 +343,9 @@ impl<'c> World<'c> {
         node: Option<NodeIx>,
     ) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
-        if let Some(op) = self.find_op(r, name, interval_ms, true) {
+        if let Some(op) = self.find_op(r, name, interval_ms, true)
+            && !op.sets.is_empty()
+        {
             let cfg = self.cfg(r);
             let facts = Facts {
                 now: self.now,

@@ -60,10 +60,13 @@ pub fn text(score: Score) -> String {
 /// Pacemaker's truth: `true yes on y 1`; anything else is false or, where it is none of the words, `None`.
 #[must_use]
 pub fn parse_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "y" | "1" => Some(true),
-        "false" | "off" | "no" | "n" | "0" => Some(false),
-        _ => None,
+    let is = |words: &[&str]| words.iter().any(|w| text.eq_ignore_ascii_case(w));
+    if is(&["true", "on", "yes", "y", "1"]) {
+        Some(true)
+    } else if is(&["false", "off", "no", "n", "0"]) {
+        Some(false)
+    } else {
+        None
     }
 }
 
@@ -86,14 +89,14 @@ pub fn parse_ms(text: &str) -> Option<i64> {
     }
     let n: i64 = t[..digits_end].parse().unwrap_or(i64::MAX / 4_000_000);
     let unit = t[digits_end..].trim();
-    let lower = unit.to_ascii_lowercase();
-    Some(match lower.as_str() {
-        "" | "s" | "sec" => n.saturating_mul(1000),
-        "ms" | "msec" => n,
-        "us" | "usec" => n / 1000,
-        "m" | "min" => n.saturating_mul(60_000),
-        "h" | "hr" => n.saturating_mul(3_600_000),
-        _ => return None,
+    let is = |words: &[&str]| words.iter().any(|w| unit.eq_ignore_ascii_case(w));
+    Some(match () {
+        () if is(&["", "s", "sec"]) => n.saturating_mul(1000),
+        () if is(&["ms", "msec"]) => n,
+        () if is(&["us", "usec"]) => n / 1000,
+        () if is(&["m", "min"]) => n.saturating_mul(60_000),
+        () if is(&["h", "hr"]) => n.saturating_mul(3_600_000),
+        () => return None,
     })
 }
 

@@ -6,7 +6,7 @@ mod inject;
 pub use inject::{Changed, Injection, Outcome, inject};
 
 use crate::world::World;
-use crate::{Options, facts, run, time};
+use crate::{Options, decided, facts, time};
 use quorate_model::cib::Cib;
 
 /// What the caller wants to see.
@@ -93,12 +93,20 @@ pub fn simulate(cib: &Cib, request: &Request) -> Simulation {
     text.push_str(&now.status_head());
     text.push_str("Current cluster status:\n");
     text.push_str(&now.status_text());
-    if let Some(changed) = &request.changed {
-        text.push_str("\nPerforming Requested Modifications:\n");
-        text.push_str(&changed.text);
-    }
-    let cib = request.changed.as_ref().map_or(cib, |changed| &changed.cib);
-    let world = run(cib, &request.options, request.scores);
+    // What was gathered for the status is what the decision begins with, unless something happens in between.
+    let (cib, now) = match &request.changed {
+        Some(changed) => {
+            drop(now);
+            text.push_str("\nPerforming Requested Modifications:\n");
+            text.push_str(&changed.text);
+            (
+                &changed.cib,
+                facts::gather(&changed.cib, request.options.now),
+            )
+        }
+        None => (cib, now),
+    };
+    let world = decided(now, &request.options, request.scores);
     text.push_str("\nTransition Summary:\n");
     text.push_str(&world.summary_text());
     let mut out = Simulation::default();

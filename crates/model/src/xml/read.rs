@@ -9,11 +9,10 @@ use crate::cib::{
     Operations, Order, Pair, Primitive, Recipient, Resource, ResourceSet, Rule, RulePart, SetKind,
     Tag, TicketConstraint,
 };
-use crate::xml::read_status::status;
-use roxmltree::{Document, ParsingOptions};
-
-/// An element of the parsed document.
-pub(crate) type El<'a> = roxmltree::Node<'a, 'a>;
+use crate::text::Interner;
+use crate::xml::pull::{Pull, Step};
+use crate::xml::read_status::StatusReader;
+use crate::xml::tree::{El, Tree};
 
 /// Longest accepted text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 256 << 20;
@@ -90,76 +89,55 @@ pub fn read(text: &str) -> ReadResult<Cib> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ReadError::TooLong { bytes: text.len() });
     }
-    check_depth(text)?;
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: NODES_MAX,
-        ..ParsingOptions::default()
+    let mut pull = Pull::new(text);
+    let root = match pull.step()? {
+        Step::Start("cib") => "cib",
+        Step::Start(name) => name,
+        Step::End | Step::Over => "",
     };
-    let document =
-        Document::parse_with_options(text, options).map_err(|e| ReadError::Malformed {
-            line: e.pos().row,
-            what: e.to_string(),
-        })?;
-    let root = document.root_element();
-    if root.tag_name().name() != "cib" {
+    if root != "cib" {
         return Err(ReadError::NotACib {
-            line: line(root),
-            found: root.tag_name().name().to_owned(),
+            line: pull.line_of(pull.start),
+            found: root.to_owned(),
         });
     }
     let mut cib = Cib {
-        attributes: extra(root, &[]),
+        attributes: pull
+            .take_attributes()
+            .map(|a| (a.name.to_owned(), a.value.into_owned()))
+            .collect(),
         ..Cib::default()
     };
-    for child in elements(root) {
-        match child.tag_name().name() {
-            "configuration" => cib.configuration = configuration(child)?,
-            "status" => cib.status = status(child)?,
-            _ => {}
+    while let Step::Start(name) = pull.step()? {
+        match name {
+            "configuration" => {
+                let tree = Tree::read(name, &mut pull, text)?;
+                cib.configuration = configuration(tree.root())?;
+            }
+            "status" => {
+                let mut reader = StatusReader {
+                    text,
+                    pull: &mut pull,
+                    shared: Interner::default(),
+                };
+                cib.status = reader.status()?;
+            }
+            _ => pull.skip()?,
         }
     }
+    // What follows must be well-formed, too.
+    while pull.step()? != Step::Over {}
     Ok(cib)
 }
 
-/// Refuses deep nesting before the parser builds a tree of it.
-fn check_depth(text: &str) -> ReadResult<()> {
-    let (mut depth, mut line) = (0_usize, 1_u32);
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\n' => line += 1,
-            b'<' => match bytes.get(at + 1) {
-                Some(b'/') => depth = depth.saturating_sub(1),
-                Some(b'!' | b'?') | None => {}
-                Some(_) => {
-                    depth += 1;
-                    if depth > DEPTH_MAX {
-                        return Err(ReadError::TooDeep { line });
-                    }
-                }
-            },
-            b'>' if at > 0 && bytes[at - 1] == b'/' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    Ok(())
-}
-
-pub(crate) fn line(el: El<'_>) -> u32 {
-    el.document().text_pos_at(el.range().start).row
-}
-
 pub(crate) fn elements<'a>(el: El<'a>) -> impl Iterator<Item = El<'a>> {
-    el.children().filter(roxmltree::Node::is_element)
+    el.children()
 }
 
 pub(crate) fn extra(el: El<'_>, known: &[&str]) -> Extra {
     el.attributes()
-        .filter(|a| !known.contains(&a.name()))
-        .map(|a| (a.name().to_owned(), a.value().to_owned()))
+        .filter(|(name, _)| !known.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
 
@@ -175,8 +153,8 @@ pub(crate) fn need(el: El<'_>, attribute: &'static str) -> ReadResult<String> {
     match el.attribute(attribute) {
         Some(value) => Ok(value.to_owned()),
         None => Err(ReadError::Missing {
-            line: line(el),
-            element: el.tag_name().name().to_owned(),
+            line: el.line(),
+            element: el.name().to_owned(),
             attribute,
         }),
     }
@@ -185,10 +163,10 @@ pub(crate) fn need(el: El<'_>, attribute: &'static str) -> ReadResult<String> {
 fn configuration(el: El<'_>) -> ReadResult<Configuration> {
     let mut out = Configuration::default();
     for section in elements(el) {
-        match section.tag_name().name() {
+        match section.name() {
             "crm_config" => out.options = sets(section)?,
             "nodes" => {
-                for node in elements(section).filter(|n| n.has_tag_name("node")) {
+                for node in elements(section).filter(|n| n.is("node")) {
                     out.nodes.push(self::node(node)?);
                 }
             }
@@ -232,7 +210,7 @@ fn configuration(el: El<'_>) -> ReadResult<Configuration> {
 pub(crate) fn sets(el: El<'_>) -> ReadResult<Vec<AttributeSet>> {
     let mut out = Vec::new();
     for child in elements(el) {
-        let kind = match child.tag_name().name() {
+        let kind = match child.name() {
             "instance_attributes" => SetKind::Instance,
             "meta_attributes" => SetKind::Meta,
             "utilization" => SetKind::Utilization,
@@ -255,7 +233,7 @@ fn set(el: El<'_>, kind: SetKind) -> ReadResult<AttributeSet> {
         extra: extra(el, &["id", "id-ref", "score"]),
     };
     for child in elements(el) {
-        match child.tag_name().name() {
+        match child.name() {
             "rule" => out.rule = Some(rule(child)?),
             "nvpair" => out.pairs.push(pair(child)),
             // Before schema 1.0 the pairs stood in an element of their own.
@@ -296,7 +274,7 @@ fn rule(el: El<'_>) -> ReadResult<Rule> {
     };
     for child in elements(el) {
         let id = or_empty(child, "id");
-        out.parts.push(match child.tag_name().name() {
+        out.parts.push(match child.name() {
             "rule" => RulePart::Rule(rule(child)?),
             "expression" => RulePart::Expression {
                 id,
@@ -312,10 +290,10 @@ fn rule(el: El<'_>) -> ReadResult<Rule> {
                 start: opt(child, "start"),
                 end: opt(child, "end"),
                 duration: elements(child)
-                    .find(|c| c.has_tag_name("duration"))
+                    .find(|c| c.is("duration"))
                     .map(|c| extra(c, &[])),
                 spec: elements(child)
-                    .find(|c| c.has_tag_name("date_spec"))
+                    .find(|c| c.is("date_spec"))
                     .map(|c| extra(c, &[])),
             },
             "rsc_expression" => RulePart::ResourceType {
@@ -346,7 +324,7 @@ fn node(el: El<'_>) -> ReadResult<Node> {
 }
 
 fn resource(el: El<'_>) -> ReadResult<Option<Resource>> {
-    Ok(Some(match el.tag_name().name() {
+    Ok(Some(match el.name() {
         "primitive" => Resource::Primitive(primitive(el)?),
         "template" => Resource::Template(primitive(el)?),
         "group" => Resource::Group(group(el)?),
@@ -362,10 +340,10 @@ fn resource(el: El<'_>) -> ReadResult<Option<Resource>> {
 fn primitive(el: El<'_>) -> ReadResult<Primitive> {
     let known = ["id", "class", "provider", "type", "template", "description"];
     let mut operations = Operations::default();
-    if let Some(list) = elements(el).find(|c| c.has_tag_name("operations")) {
+    if let Some(list) = elements(el).find(|c| c.is("operations")) {
         operations.id = opt(list, "id");
         operations.id_ref = opt(list, "id-ref");
-        for op in elements(list).filter(|o| o.has_tag_name("op")) {
+        for op in elements(list).filter(|o| o.is("op")) {
             operations.list.push(Operation {
                 id: or_empty(op, "id"),
                 name: or_empty(op, "name"),
@@ -390,7 +368,7 @@ fn primitive(el: El<'_>) -> ReadResult<Primitive> {
 
 fn group(el: El<'_>) -> ReadResult<Group> {
     let mut members = Vec::new();
-    for child in elements(el).filter(|c| c.has_tag_name("primitive")) {
+    for child in elements(el).filter(|c| c.is("primitive")) {
         members.push(primitive(child)?);
     }
     Ok(Group {
@@ -405,7 +383,7 @@ fn group(el: El<'_>) -> ReadResult<Group> {
 fn clone(el: El<'_>) -> ReadResult<Option<CloneResource>> {
     let mut child = None;
     for inner in elements(el) {
-        match inner.tag_name().name() {
+        match inner.name() {
             "primitive" => child = Some(CloneChild::Primitive(primitive(inner)?)),
             "group" => child = Some(CloneChild::Group(group(inner)?)),
             _ => {}
@@ -414,7 +392,7 @@ fn clone(el: El<'_>) -> ReadResult<Option<CloneResource>> {
     let Some(child) = child else { return Ok(None) };
     Ok(Some(CloneResource {
         id: need(el, "id")?,
-        is_master_element: el.has_tag_name("master"),
+        is_master_element: el.is("master"),
         description: opt(el, "description"),
         sets: sets(el)?,
         child,
@@ -431,7 +409,7 @@ fn bundle(el: El<'_>) -> ReadResult<Bundle> {
         ..Bundle::default()
     };
     for child in elements(el) {
-        match child.tag_name().name() {
+        match child.name() {
             name @ ("docker" | "podman" | "rkt") => {
                 out.container = (name.to_owned(), extra(child, &[]));
             }
@@ -461,7 +439,7 @@ fn resource_sets(el: El<'_>) -> Vec<ResourceSet> {
         "score",
     ];
     elements(el)
-        .filter(|c| c.has_tag_name("resource_set"))
+        .filter(|c| c.is("resource_set"))
         .map(|c| ResourceSet {
             id: or_empty(c, "id"),
             id_ref: opt(c, "id-ref"),
@@ -477,17 +455,14 @@ fn resource_sets(el: El<'_>) -> Vec<ResourceSet> {
 }
 
 fn lifetime(el: El<'_>) -> ReadResult<Option<Rule>> {
-    let Some(life) = elements(el).find(|c| c.has_tag_name("lifetime")) else {
+    let Some(life) = elements(el).find(|c| c.is("lifetime")) else {
         return Ok(None);
     };
-    elements(life)
-        .find(|c| c.has_tag_name("rule"))
-        .map(rule)
-        .transpose()
+    elements(life).find(|c| c.is("rule")).map(rule).transpose()
 }
 
 fn constraint(el: El<'_>) -> ReadResult<Option<Constraint>> {
-    Ok(Some(match el.tag_name().name() {
+    Ok(Some(match el.name() {
         "rsc_location" => Constraint::Location(location(el)?),
         "rsc_colocation" => Constraint::Colocation(Colocation {
             id: need(el, "id")?,
@@ -556,7 +531,7 @@ fn constraint(el: El<'_>) -> ReadResult<Option<Constraint>> {
 
 fn location(el: El<'_>) -> ReadResult<Location> {
     let mut rules = Vec::new();
-    for child in elements(el).filter(|c| c.has_tag_name("rule")) {
+    for child in elements(el).filter(|c| c.is("rule")) {
         rules.push(rule(child)?);
     }
     Ok(Location {
@@ -619,13 +594,13 @@ fn alert(el: El<'_>) -> ReadResult<Alert> {
         ..Alert::default()
     };
     for child in elements(el) {
-        match child.tag_name().name() {
+        match child.name() {
             "select" => {
                 for kind in elements(child) {
                     let attributes =
                         elements(kind).map(|a| (or_empty(a, "id"), or_empty(a, "name")));
                     out.select
-                        .push((kind.tag_name().name().to_owned(), attributes.collect()));
+                        .push((kind.name().to_owned(), attributes.collect()));
                 }
             }
             "recipient" => out.recipients.push(Recipient {
@@ -644,7 +619,7 @@ fn acls(el: El<'_>) -> ReadResult<Acls> {
     let mut out = Acls::default();
     for child in elements(el) {
         let roles = || elements(child).filter_map(|r| opt(r, "id")).collect();
-        match child.tag_name().name() {
+        match child.name() {
             "acl_role" => out.roles.push(AclRole {
                 id: need(child, "id")?,
                 description: opt(child, "description"),
@@ -674,7 +649,7 @@ fn acls(el: El<'_>) -> ReadResult<Acls> {
 
 /// A permission; schema 1 had an element for each kind.
 fn permission(el: El<'_>) -> Extra {
-    let kind = el.tag_name().name();
+    let kind = el.name();
     let mut out = extra(el, &[]);
     if matches!(kind, "read" | "write" | "deny") {
         for (name, _) in &mut out {
@@ -693,7 +668,7 @@ fn permission(el: El<'_>) -> Extra {
 fn acl_user(el: El<'_>, out: &mut Acls) -> ReadResult<()> {
     let id = need(el, "id")?;
     let (roles, rules): (Vec<El<'_>>, Vec<El<'_>>) =
-        elements(el).partition(|child| child.has_tag_name("role_ref"));
+        elements(el).partition(|child| child.is("role_ref"));
     let mut target = AclTarget {
         id: id.clone(),
         name: None,

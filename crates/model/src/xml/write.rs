@@ -76,12 +76,15 @@ fn refs(extra: &Extra) -> Attributes<'_> {
 }
 
 /// The attributes that have a value, then the others.
-fn present<'a>(pairs: &[(&'a str, Option<&'a str>)], extra: &'a Extra) -> Attributes<'a> {
+fn present<'a, T: AsRef<str>>(
+    pairs: &[(&'a str, Option<&'a str>)],
+    extra: &'a [(T, T)],
+) -> Attributes<'a> {
     let mut attributes: Attributes<'a> = pairs
         .iter()
         .filter_map(|(name, value)| Some((*name, (*value)?)))
         .collect();
-    attributes.extend(refs(extra));
+    attributes.extend(extra.iter().map(|(n, v)| (n.as_ref(), v.as_ref())));
     attributes
 }
 

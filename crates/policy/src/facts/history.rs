@@ -20,7 +20,7 @@ impl<'c> World<'c> {
             }
         }
         for (r, container) in fillers {
-            if let Some(&c) = self.rsc_by_id.get(&container)
+            if let Some(&c) = self.rsc_by_id.get(container.as_str())
                 && self.rscs[c].removed
                 && self.rscs[r].container.is_none()
                 && c != r
@@ -123,7 +123,7 @@ impl<'c> World<'c> {
         // Nodes mostly list resources in the same order.
         let exact = match self.history_guesses.get(ix) {
             Some(&r) if self.rscs[r].id == *id => Some(r),
-            _ => self.rsc_by_id.get(id).copied(),
+            _ => self.rsc_by_id.get(id.as_str()).copied(),
         };
         if let Some(r) = exact {
             if self.history_guesses.len() <= ix {
@@ -156,7 +156,7 @@ impl<'c> World<'c> {
         };
         let Some(r) = r else { return Found::Unknown };
         if *id != self.rscs[r].id {
-            self.rscs[r].history_id = Some(id.clone());
+            self.rscs[r].history_id = Some(id.to_string());
         }
         Found::Rsc(r)
     }
@@ -246,7 +246,7 @@ impl<'c> World<'c> {
             extra_meta: Vec::new(),
         });
         let cfg = self.cfgs.len() - 1;
-        let r = self.new_primitive(history.id.clone(), cfg, None, None);
+        let r = self.new_primitive(history.id.to_string(), cfg, None, None);
         self.rscs[r].removed = true;
         self.top.push(r);
         if self.rscs[r].remote_connection

@@ -243,7 +243,7 @@ impl World<'_> {
                     && r.agent == "remote"
                     && !configured.contains(&r.id.as_str())
                 {
-                    names.push(r.id.clone());
+                    names.push(r.id.to_string());
                 }
             }
         }

@@ -76,13 +76,13 @@ impl Result_<'_> {
             && (matches!(self.op.rc, rc::NOT_INSTALLED | rc::INVALID) || self.op.status == 7)
     }
 
-    fn history_key(&self) -> String {
+    fn history_key(&self) -> &str {
         history_key(self.op)
     }
 }
 
-fn history_key(op: &OperationHistory) -> String {
-    op.key.clone().unwrap_or_else(|| op.id.clone())
+fn history_key(op: &OperationHistory) -> &str {
+    op.key.as_deref().unwrap_or(&op.id)
 }
 
 pub(super) fn expected_rc(op: &OperationHistory) -> i32 {
@@ -198,7 +198,7 @@ impl<'c> World<'c> {
         let node = self.nodes[h.n].name.clone();
         self.failed_ops.push(crate::world::FailedOp {
             node,
-            key: h.history_key(),
+            key: h.history_key().to_owned(),
         });
     }
 
@@ -401,7 +401,7 @@ impl<'c> World<'c> {
             _ => {}
         }
         if self.rscs[h.r].pending_action.is_none() && !h.probe() {
-            self.rscs[h.r].pending_action = Some(h.op.operation.clone());
+            self.rscs[h.r].pending_action = Some(h.op.operation.to_string());
             self.rscs[h.r].pending_node = Some(h.n);
         }
     }

@@ -189,10 +189,10 @@ fn resource(world: &World<'_>, a: ActIx, cib: &mut Cib, out: &mut String) {
         Some(at) => at,
         None => {
             state.resources.push(ResourceHistory {
-                id: name.clone(),
-                class: cfg.class.to_owned(),
-                provider: cfg.provider.map(str::to_owned),
-                agent: cfg.agent.to_owned(),
+                id: name.as_str().into(),
+                class: cfg.class.into(),
+                provider: cfg.provider.map(Into::into),
+                agent: cfg.agent.into(),
                 ..ResourceHistory::default()
             });
             state.resources.len() - 1
@@ -235,26 +235,25 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     let mut extra = Vec::new();
     for field in ["migrate_source", "migrate_target"] {
         if let Some(v) = action.meta.get(field) {
-            extra.push((field.to_owned(), v.clone()));
+            extra.push((field.into(), v.into()));
         }
     }
     let r = action.rsc.expect("a resource's action");
     let n = action.node.expect("an executed action has a node");
     let digest = crate::digest::of(&world.digest_params(r, task, action.interval_ms, n));
     let result = OperationHistory {
-        id,
-        key: Some(key),
-        operation: task.to_owned(),
+        id: id.into(),
+        key: Some(key.into()),
+        operation: task.into(),
         call_id,
         rc,
         status: 0,
         interval_ms: u64::try_from(action.interval_ms).unwrap_or(0),
-        transition_key: Some(format!(
-            "{}:-1:{rc}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
-            a + 1
-        )),
+        transition_key: Some(
+            format!("{}:-1:{rc}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", a + 1).into(),
+        ),
         last_rc_change: Some(world.now),
-        digest: Some(digest),
+        digest: Some(digest.into()),
         extra,
         ..OperationHistory::default()
     };

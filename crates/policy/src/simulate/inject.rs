@@ -245,10 +245,10 @@ fn operation(
         .position(|h| h.id == outcome.resource)
         .unwrap_or_else(|| {
             resources.push(ResourceHistory {
-                id: outcome.resource.clone(),
-                class,
-                provider,
-                agent,
+                id: outcome.resource.as_str().into(),
+                class: class.into(),
+                provider: provider.map(Into::into),
+                agent: agent.into(),
                 ..ResourceHistory::default()
             });
             resources.len() - 1
@@ -319,16 +319,16 @@ pub(super) fn write_result(
     }
     for id in ids {
         let result = OperationHistory {
-            id,
-            key: Some(key.clone()),
-            operation: task.clone(),
+            id: id.into(),
+            key: Some(key.as_str().into()),
+            operation: task.as_str().into(),
             call_id,
             rc: outcome.rc,
             status: 0,
             interval_ms: outcome.interval_ms,
-            transition_key: Some(format!(
-                "0:-1:{expected}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
-            )),
+            transition_key: Some(
+                format!("0:-1:{expected}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx").into(),
+            ),
             last_rc_change: Some(now),
             ..OperationHistory::default()
         };

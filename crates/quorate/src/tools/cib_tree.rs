@@ -32,15 +32,17 @@ impl Element {
         self
     }
 
-    fn maybe(self, name: &str, value: Option<&String>) -> Self {
+    fn maybe(self, name: &str, value: Option<&impl AsRef<str>>) -> Self {
         match value {
-            Some(value) => self.with(name, value.as_str()),
+            Some(value) => self.with(name, value.as_ref()),
             None => self,
         }
     }
 
-    fn extra(mut self, extra: &[(String, String)]) -> Self {
-        self.attributes.extend_from_slice(extra);
+    fn extra(mut self, extra: &[(impl AsRef<str>, impl AsRef<str>)]) -> Self {
+        let texts = extra.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
+        self.attributes
+            .extend(texts.map(|(n, v)| (n.to_owned(), v.to_owned())));
         self
     }
 
