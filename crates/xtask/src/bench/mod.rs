@@ -1,6 +1,7 @@
 //! `cargo xtask bench failover`: how long the database is away, in numbers that can be compared.
 
 mod footprint;
+mod galera;
 mod latency;
 mod policy;
 mod quiet;
@@ -32,6 +33,8 @@ pub struct Bench {
 enum What {
     /// Outages of the demo's database under five faults.
     Failover(Failover),
+    /// Outages of Galera's clients under four faults.
+    Galera(galera::Galera),
     /// The engine's speed and memory, beside the peer's.
     Policy(policy::Policy),
 }
@@ -156,6 +159,7 @@ impl Bench {
     pub fn run(&self) -> ExitCode {
         let done = match &self.what {
             What::Failover(failover) => failover.measure(),
+            What::Galera(galera) => galera.measure(),
             What::Policy(policy) => policy.measure(),
         };
         match done {

@@ -8,7 +8,7 @@ use crate::layout::Link;
 /// What goes wrong. "Active" is the host that has the clients' address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GaleraFault {
-    /// The database of the active host is killed, and what watches over it.
+    /// The database of the active host is killed.
     ServerKilled,
     /// The database of the other host is killed.
     OtherServerKilled,
@@ -161,15 +161,18 @@ impl GaleraFault {
                 cluster.kill_daemon(host)
             }
             Self::FilesLost => {
-                kill_database(other)?;
-                other.shell("rm -rf /var/lib/mysql/*").map(drop)
+                let script =
+                    "pkill -KILL -x 'mysqld_safe|mariadbd-safe'; pkill -KILL -x 'mariadbd|mysqld'";
+                other
+                    .shell(&format!("{script}; rm -rf /var/lib/mysql/*"))
+                    .map(drop)
             }
         }
     }
 }
 
-/// The server and the script that would start it again.
+/// The server; the script that started it may start it again before anybody else does.
 fn kill_database(host: &Host) -> Result<(), LabError> {
-    host.shell("pkill -KILL -f 'mysqld_safe|mariadbd-safe'; pkill -KILL -x 'mariadbd|mysqld'")
+    host.run(["pkill", "-KILL", "-x", "mariadbd|mysqld"])
         .map(drop)
 }
