@@ -106,6 +106,13 @@ pub enum Effect {
         /// One sentence.
         text: String,
     },
+    /// A node is confirmed dead: nothing will ever answer on connections to it, so they end now.
+    NodeDead {
+        /// Who.
+        node: NodeName,
+        /// Its addresses on the cluster's links, `host:port`.
+        addresses: Vec<String>,
+    },
     /// Run the alert programs with these variables (`CRM_alert_*` as Pacemaker's).
     Alert(Vec<(String, String)>),
     /// Pet the watchdog not beyond this time (armed watchdogs only).

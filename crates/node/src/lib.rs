@@ -9,6 +9,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+mod dead_peer;
 pub mod driver;
 pub mod files;
 pub mod join;

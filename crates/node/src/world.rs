@@ -94,6 +94,10 @@ impl World for Shell {
                 LogLevel::Warn => tracing::warn!("{text}"),
                 LogLevel::Error => tracing::error!("{text}"),
             },
+            Effect::NodeDead { node, addresses } => {
+                let _inside = self.work.enter();
+                crate::dead_peer::hang_up(node.0, addresses);
+            }
             Effect::Alert(variables) => {
                 let _inside = self.work.enter();
                 self.alerts.raise(&variables);

@@ -192,6 +192,7 @@ impl Impact {
         let decided = |state: &ClusterState| {
             let options = quorate_policy::Options {
                 now: now_ms / 1000,
+                promoted_stick: true,
                 ..Default::default()
             };
             quorate_policy::schedule(&cib(state, quorum, now_ms), &options)

@@ -27,7 +27,12 @@ fn tells(action: &Action, notice: &OwedNotice) -> bool {
     resources
         .split_whitespace()
         .zip(nodes.split_whitespace())
-        .any(|(resource, node)| resource == notice.resource && node == notice.node.0)
+        .any(|(resource, node)| base(resource) == base(&notice.resource) && node == notice.node.0)
+}
+
+/// Without the number: instances of an anonymous clone get other numbers from plan to plan.
+fn base(instance: &str) -> &str {
+    instance.split(':').next().unwrap_or(instance)
 }
 
 /// Notices that this plan tells nobody of: there is nobody. Called with a plan that was made knowing of them.

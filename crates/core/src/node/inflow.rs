@@ -9,9 +9,12 @@ use crate::fencing::{FenceRequest, Waiter};
 use crate::ids::{Boot, LogIndex, NodeName, Tag, Term};
 use crate::message::Message;
 use crate::outbox::{Outbox, Purpose};
-use crate::state::{ClusterState, FenceOutcome, FenceRecord};
+use crate::state::{ClusterState, FenceOutcome, FenceRecord, Presence};
 
 use super::Node;
+
+/// A fencing that was confirmed longer ago is history.
+const FRESH_FENCING_MS: u64 = 10_000;
 
 impl Node {
     /// Takes in one output of the engine.
@@ -190,6 +193,7 @@ impl Node {
             }
             if let Change::Fencing(node) = change {
                 self.tell_engine_of(node);
+                self.hang_up(node, out);
             }
             let is_weighty = matches!(
                 change,
@@ -207,6 +211,28 @@ impl Node {
             });
         }
         self.show_soon();
+    }
+
+    /// A node is off as of now: services that wait for its answers need not wait for their timeouts. Not for what a
+    /// restarted daemon reads of old fencings: the node may be back.
+    fn hang_up(&mut self, node: &NodeName, out: &mut Outbox) {
+        let is_fresh = self.state.fencing.back().is_some_and(|record| {
+            record.target == *node
+                && record.action != "on"
+                && matches!(record.outcome, FenceOutcome::Confirmed(_))
+                && self.now.wall_ms.abs_diff(record.wall_ms) < FRESH_FENCING_MS
+        });
+        let is_gone = self
+            .state
+            .node(node)
+            .is_some_and(|status| status.presence == Presence::Fenced);
+        if is_fresh && is_gone && *node != self.name {
+            let member = self.state.members.get(node);
+            out.effect(Effect::NodeDead {
+                node: node.clone(),
+                addresses: member.map(|m| m.addresses.clone()).unwrap_or_default(),
+            });
+        }
     }
 
     /// A removed voter that is off cannot vote any more: the engine waits for that.

@@ -242,6 +242,7 @@ impl Cluster {
                     host.node = None;
                     host.session += 1;
                 }
+                Effect::NodeDead { node, .. } => self.say(&format!("{name} hangs up on {node}")),
                 Effect::Log { text, .. } => self.say(&format!("[{name}] {text}")),
                 _ => {}
             }

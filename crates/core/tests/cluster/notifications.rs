@@ -105,6 +105,29 @@ fn a_fenced_instance_is_announced_to_all_survivors() {
     assert!(cluster.state("n2").owed.is_empty());
 }
 
+/// Connections to a host that is confirmed dead end at once on each survivor, and never again for that fencing.
+#[test]
+fn survivors_hang_up_on_a_fenced_host() {
+    let (mut cluster, home) = brokers();
+    let cut = cluster.now - 1_000_000;
+    cluster.cut(&home);
+    cluster.run(10_000);
+    for name in ["n1", "n2", "n3"].iter().filter(|name| **name != home) {
+        let text = format!("{name} hangs up on {home}");
+        let at = after(&cluster, cut, |line| line == text).expect("it hangs up");
+        assert!(at - cut < 3_000, "{}", cluster.text());
+        cluster.kill_daemon(name);
+        cluster.start_daemon(name);
+        cluster.run(10_000);
+        let times = cluster
+            .trace
+            .iter()
+            .filter(|line| line.ends_with(&text))
+            .count();
+        assert_eq!(times, 1, "{}", cluster.text());
+    }
+}
+
 /// The same when the leader is the one that died, and again for each host in turn.
 #[test]
 fn each_host_in_turn() {

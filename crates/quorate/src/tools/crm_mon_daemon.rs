@@ -186,7 +186,12 @@ fn event_of(node: String, resource: &str, operation: &quorate_core::state::OpRec
 fn pending_event(running: &str) -> Option<Event> {
     let (key, node) = running.rsplit_once(" on ")?;
     let (rest, _interval) = key.rsplit_once('_')?;
-    let (resource, task) = rest.rsplit_once('_')?;
+    let (mut resource, mut task) = rest.rsplit_once('_')?;
+    for told in ["_pre_notify", "_post_notify", "_owed_notify"] {
+        if let Some(base) = resource.strip_suffix(told) {
+            (resource, task) = (base, "notify");
+        }
+    }
     Some(Event {
         node: node.to_owned(),
         resource: resource.to_owned(),

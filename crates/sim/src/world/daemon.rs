@@ -251,7 +251,7 @@ impl World<'_> {
                     }
                     self.write_next(host);
                 }
-                Effect::Peers(_) | Effect::Alert(_) => {}
+                Effect::Peers(_) | Effect::Alert(_) | Effect::NodeDead { .. } => {}
                 Effect::RunAgent { run, call } => self.run_agent(host, run, call),
                 Effect::KillAgent(run) => self.kill_agent(host, run),
                 Effect::Remember {
