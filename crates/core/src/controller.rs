@@ -42,6 +42,8 @@ const STARTUP_MS: u64 = 20_000;
 const STREAK_MAX: u32 = 20;
 /// The pause then.
 const STREAK_PAUSE_MS: u64 = 5_000;
+/// Ended actions of older terms that are remembered.
+const ENDED_MAX: usize = 1_024;
 /// Actions listed in the ledger for one transition.
 const LEDGER_ACTIONS_MAX: usize = 100;
 
@@ -64,6 +66,8 @@ pub struct Controller {
     proposed: BTreeMap<NodeName, Millis>,
     /// Actions of older terms that still run, by node.
     foreign: BTreeMap<NodeName, BTreeSet<String>>,
+    /// Actions of older terms whose end was reported in this one.
+    ended: BTreeSet<String>,
     /// Reports that were proposed in this term, by node.
     taken: BTreeMap<NodeName, (Session, u64)>,
     anonymous: BTreeSet<String>,
@@ -106,6 +110,7 @@ impl Controller {
             asked: BTreeMap::new(),
             proposed: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            ended: BTreeSet::new(),
             taken: BTreeMap::new(),
             anonymous: BTreeSet::new(),
             fencing: BTreeSet::new(),
@@ -229,7 +234,7 @@ impl Controller {
     fn plan(&mut self, world: &World<'_>, out: &mut Outbox) {
         let trigger = self.dirty.take().unwrap_or_default();
         let cib = facts::cib_for_plan(world.state, world.now.wall_ms);
-        let plan = (self.scheduler)(&cib, &Self::options(world));
+        let plan = orders::without_numbers((self.scheduler)(&cib, &Self::options(world)));
         let plan = promotion::promote_first(look_first(plan, world.state));
         notices::forget_unheard(&plan, world, out);
         self.anonymous = orders::anonymous(&world.state.configuration);

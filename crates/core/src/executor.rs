@@ -22,6 +22,8 @@ use crate::start::Inventory;
 const RESEND_MS: u64 = 500;
 /// Results kept for repeated orders.
 const KEPT_MAX: usize = 512;
+/// Results of fence devices kept for repeated askings.
+const DEVICES_DONE_MAX: usize = 64;
 /// How long an order waits for the lease.
 const LEASE_WAIT_MS: u64 = 250;
 /// Orders that wait for one resource.
@@ -127,6 +129,8 @@ pub struct Executor {
     order_keys: BTreeMap<String, String>,
     /// Fence devices that were started here.
     registered: BTreeSet<String>,
+    /// What fence devices said that ran for other nodes' coordinators, for repeated askings: the oldest first.
+    devices_done: VecDeque<(Coordinator, Term, u64, AgentResult)>,
     /// Results of fence devices for this node's own coordinator.
     pub device_results: Vec<DeviceResult>,
     /// The leader said that this node may leave.
@@ -162,6 +166,7 @@ impl Executor {
             left_orders: BTreeMap::new(),
             order_keys: BTreeMap::new(),
             registered: BTreeSet::new(),
+            devices_done: VecDeque::new(),
             device_results: Vec::new(),
             may_leave: false,
         };
@@ -405,6 +410,26 @@ impl Executor {
         if is_known {
             return;
         }
+        let done = self
+            .devices_done
+            .iter()
+            .find(|(whom, of, known, _)| *whom == by && *of == term && *known == id);
+        if let Some((Coordinator::Node(node), _, _, result)) = done {
+            let result = result.clone();
+            out.send(
+                To::Node(node.clone()),
+                Message::DeviceDone { id, term, result },
+            );
+            return;
+        }
+        // What an earlier session of this daemon left running ends first: who asks will ask again.
+        let is_left = self
+            .runs
+            .values()
+            .any(|run| run.purpose == Purpose::Discarded && run.resource == call.resource);
+        if is_left && by != Coordinator::Own {
+            return;
+        }
         call.name = String::new();
         self.run(call, Purpose::Device { id, term, by }, out);
     }
@@ -444,6 +469,12 @@ impl Executor {
             Purpose::Device { id, term, by } => match by {
                 Coordinator::Own => self.device_results.push(DeviceResult { id, term, result }),
                 Coordinator::Node(node) => {
+                    if self.devices_done.len() >= DEVICES_DONE_MAX {
+                        self.devices_done.pop_front();
+                    }
+                    let whom = Coordinator::Node(node.clone());
+                    self.devices_done
+                        .push_back((whom, term, id, result.clone()));
                     out.send(To::Node(node), Message::DeviceDone { id, term, result });
                 }
             },

@@ -99,12 +99,14 @@ pub fn cib_for_plan(state: &ClusterState, wall_ms: i64) -> Cib {
     cib(&settled, Quorum::Has, wall_ms)
 }
 
-/// Every node that runs resources has armed a watchdog: each makes an end of itself when its lease has ended.
+/// Every node that may run resources has armed a watchdog: each makes an end of itself when its lease has ended. Who is
+/// known to be gone runs nothing, and says anew whether it has one when it is back.
 fn has_watchdogs(state: &ClusterState) -> bool {
+    let may_run = |node: &NodeStatus| matches!(node.presence, Presence::Online | Presence::Lost);
     let mut seen = state
         .nodes
         .iter()
-        .filter(|(name, node)| takes_part(state, name) && node.presence != Presence::Unseen)
+        .filter(|(name, node)| takes_part(state, name) && may_run(node))
         .peekable();
     seen.peek().is_some() && seen.all(|(_, node)| node.watchdog_ms.is_some())
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::admin::FenceAction;
 use crate::devices::{self, Device};
-use crate::event::{AgentResult, LogLevel, Outcome};
+use crate::event::{AgentCall, AgentResult, LogLevel, Outcome};
 use crate::executor::{Coordinator, Executor};
 use crate::ids::{Boot, Millis, NodeName, Now, PairRequest, Term};
 use crate::message::Message;
@@ -19,6 +19,8 @@ use crate::state::{ClusterState, Evidence, FenceOutcome, FenceRecord};
 const POLL_MS: u64 = 300;
 /// How long a machine may take to be read as off after the device said so.
 const POLL_MAX_MS: u64 = 15_000;
+/// Between two askings of another node for the same run.
+const ASK_MS: u64 = 500;
 /// Grace for a device's run on another node beyond its own timeout.
 const GRACE_MS: u64 = 2_000;
 
@@ -104,6 +106,17 @@ struct Job {
     used: Vec<Device>,
     last_error: String,
     began: Millis,
+    /// What the runner was asked for, until it has answered: the message may get lost.
+    asked: Option<Asked>,
+    /// The target did not answer when this began.
+    was_silent: bool,
+}
+
+/// A device's run that another node was asked for.
+#[derive(Debug, Clone)]
+struct Asked {
+    call: AgentCall,
+    again: Millis,
 }
 
 /// A machine that is to be powered on again; nobody waits for it.
@@ -187,6 +200,8 @@ impl FencingCoordinator {
             last_error: "no device that can fence it (and did not lie about it) is configured"
                 .to_owned(),
             began: context.now.mono,
+            asked: None,
+            was_silent: !(context.is_reachable)(&target),
         };
         // A newer boot replaces the job against an older one: what waits for that one fails.
         let replaced = self.jobs.insert(target.clone(), job);
@@ -285,8 +300,13 @@ impl FencingCoordinator {
         job.overdue = context.now.mono.plus(call.timeout_ms + GRACE_MS);
         job.runner.clone_from(&runner);
         if runner == *context.own {
+            job.asked = None;
             executor.run_device(id, term, Coordinator::Own, call, out);
         } else {
+            job.asked = Some(Asked {
+                call: call.clone(),
+                again: context.now.mono.plus(ASK_MS),
+            });
             out.send(To::Node(runner), Message::RunDevice { id, term, call });
         }
     }
@@ -311,6 +331,7 @@ impl FencingCoordinator {
             .map(|(target, _)| target.clone())?;
         let job = self.jobs.get_mut(&target)?;
         job.overdue = Millis(u64::MAX);
+        job.asked = None;
         let is_success = result.outcome == Outcome::Exited(0);
         match job.phase {
             Phase::Acting if job.request.action == FenceAction::On => {
@@ -445,17 +466,26 @@ impl FencingCoordinator {
         let jobs = &self.jobs;
         // Whoever is being fenced again is not powered on in between.
         self.power_ons.retain(|on| !jobs.contains_key(&on.target));
+        let is_due = |on: &PowerOn| on.again.is_some_and(|at| at <= context.now.mono);
+        self.power_ons.retain(|on| {
+            let is_over = is_due(on) && on.tries >= ON_TRIES_MAX;
+            if is_over {
+                cannot_power_on(on, out);
+            }
+            !is_over
+        });
         for on in &mut self.power_ons {
             if on.again.is_none_or(|at| at > context.now.mono) {
                 continue;
             }
-            on.again = None;
             on.tries += 1;
             on.run = self.next_run;
             self.next_run += 1;
             let (id, term) = (on.run, self.term);
             let timeout_ms = devices::timeout_ms(context.state);
             let call = on.device.call(&on.target, "on", timeout_ms);
+            // The message may get lost, or who runs it.
+            on.again = Some(context.now.mono.plus(call.timeout_ms + GRACE_MS));
             let mut runners = devices::runners(
                 context.state,
                 &on.device.id,
@@ -489,11 +519,7 @@ impl FencingCoordinator {
         let on = &mut self.power_ons[position];
         if result.outcome == Outcome::Exited(0) || on.tries >= ON_TRIES_MAX {
             if result.outcome != Outcome::Exited(0) {
-                let text = format!(
-                    "{} is fenced and could not be powered on again by {}: power it on by hand.",
-                    on.target, on.device.id
-                );
-                out.log(LogLevel::Error, text);
+                cannot_power_on(on, out);
             }
             self.power_ons.remove(position);
         } else {
@@ -511,6 +537,9 @@ impl FencingCoordinator {
         executor: &mut Executor,
         out: &mut Outbox,
     ) -> Option<Finished> {
+        if let Some(finished) = self.give_up_on_returned(target, context, out) {
+            return Some(finished);
+        }
         let job = self.jobs.get_mut(target)?;
         let device = current(job);
         if job.tries >= device.tries("off") {
@@ -540,6 +569,48 @@ impl FencingCoordinator {
         None
     }
 
+    /// A target that was fenced because it was silent, and answers before anything was done to it, or after a device
+    /// failed, is not powered off any more: that would end a healthy node for a silence that is over. What else speaks
+    /// against it (a failed stop) makes the next plan ask again.
+    fn give_up_on_returned(
+        &mut self,
+        target: &NodeName,
+        context: &Context<'_>,
+        out: &mut Outbox,
+    ) -> Option<Finished> {
+        let job = self.jobs.get(target)?;
+        let is_wanted = job.waiters.iter().any(|w| matches!(w, Waiter::Request(_)));
+        let is_on = job.request.action == FenceAction::On;
+        if is_on || is_wanted || !job.was_silent || !(context.is_reachable)(target) {
+            return None;
+        }
+        let mut job = self.jobs.remove(target)?;
+        job.last_error = "it answers again".to_owned();
+        out.log(
+            LogLevel::Warn,
+            format!("{target} answers again: it is not fenced any more."),
+        );
+        Some(finish(&job, failed_outcome(&job), context))
+    }
+
+    /// Asks again for a run of which nothing was heard, unless its target answers meanwhile.
+    fn ask_again(&mut self, context: &Context<'_>, out: &mut Outbox) {
+        let term = self.term;
+        for (target, job) in &mut self.jobs {
+            let (id, is_back) = (job.run, job.was_silent && (context.is_reachable)(target));
+            let Some(asked) = job.asked.as_mut().filter(|a| a.again <= context.now.mono) else {
+                continue;
+            };
+            asked.again = context.now.mono.plus(ASK_MS);
+            if is_back && job.phase == Phase::Acting {
+                continue;
+            }
+            let call = asked.call.clone();
+            let runner = To::Node(job.runner.clone());
+            out.send(runner, Message::RunDevice { id, term, call });
+        }
+    }
+
     /// Time passed.
     pub fn tick(
         &mut self,
@@ -549,6 +620,7 @@ impl FencingCoordinator {
     ) -> Vec<Finished> {
         let mut finished = Vec::new();
         self.power_on_due(context, executor, out);
+        self.ask_again(context, out);
         let targets: Vec<NodeName> = self.jobs.keys().cloned().collect();
         for target in targets {
             let Some(job) = self.jobs.get_mut(&target) else {
@@ -557,6 +629,13 @@ impl FencingCoordinator {
             let now = context.now.mono;
             match job.phase {
                 Phase::Delay { until } if until <= now => {
+                    if let Some(over) = self.give_up_on_returned(&target, context, out) {
+                        finished.push(over);
+                        continue;
+                    }
+                    let Some(job) = self.jobs.get_mut(&target) else {
+                        continue;
+                    };
                     let action = match job.request.action {
                         FenceAction::On => "on",
                         FenceAction::Off | FenceAction::Reboot => "off",
@@ -571,6 +650,7 @@ impl FencingCoordinator {
                 Phase::Acting | Phase::Reading { .. } if job.overdue <= now => {
                     job.overdue = Millis(u64::MAX);
                     job.run = 0;
+                    job.asked = None;
                     if job.last_error.starts_with("no device") {
                         job.last_error = format!("no answer from {}", job.runner);
                     }
@@ -589,7 +669,9 @@ impl FencingCoordinator {
             Phase::Delay { until } | Phase::Pause { until, .. } => until,
             Phase::Acting | Phase::Reading { .. } => job.overdue,
         });
-        jobs.chain(self.power_ons.iter().filter_map(|on| on.again))
+        let asks = self.jobs.values().filter_map(|job| job.asked.as_ref());
+        jobs.chain(asks.map(|asked| asked.again))
+            .chain(self.power_ons.iter().filter_map(|on| on.again))
             .min()
             .unwrap_or(Millis(u64::MAX))
     }
@@ -619,6 +701,14 @@ impl FencingCoordinator {
                 .retain(|waiter| !matches!(waiter, Waiter::Action(_)));
         }
     }
+}
+
+fn cannot_power_on(on: &PowerOn, out: &mut Outbox) {
+    let text = format!(
+        "{} is fenced and could not be powered on again by {}: power it on by hand.",
+        on.target, on.device.id
+    );
+    out.log(LogLevel::Error, text);
 }
 
 fn current(job: &Job) -> &Device {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_model::cib::{CloneChild, CloneResource, Configuration, Resource, SetKind};
-use quorate_policy::plan::{Action, ActionKind};
+use quorate_policy::plan::{Action, ActionKind, Plan};
 
 use crate::document;
 use crate::entry::{FailureWeight, Intent};
@@ -49,6 +49,30 @@ fn is_unique(clone: &CloneResource) -> bool {
         .filter(|set| set.kind == SetKind::Meta)
         .find_map(|set| document::value(set, "globally-unique"))
         .is_some_and(document::is_true)
+}
+
+/// The plan with anonymous instances under the names that executors, histories and holders know them by: without a
+/// number. A node runs one of them at most, and which number the policy gives it changes from plan to plan; an executor
+/// that went by the number would take `web:0` and `web:1` for two things, and begin one while the other runs.
+#[must_use]
+pub fn without_numbers(mut plan: Plan) -> Plan {
+    for action in &mut plan.actions {
+        let Some(resource) = &mut action.resource else {
+            continue;
+        };
+        let is_numbered = resource
+            .id
+            .strip_prefix(resource.instance.as_str())
+            .is_some_and(|rest| rest.starts_with(':'));
+        if !is_numbered {
+            continue;
+        }
+        if let Some(rest) = action.key.strip_prefix(resource.id.as_str()) {
+            action.key = format!("{}{rest}", resource.instance);
+        }
+        resource.id.clone_from(&resource.instance);
+    }
+    plan
 }
 
 /// The task in an operation key (`db_start_0`).

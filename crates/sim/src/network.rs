@@ -121,9 +121,17 @@ impl Network {
         self.rates.loss >= Rate::percent(5) || self.rates.straggle >= Rate::percent(5)
     }
 
-    /// A frame of `from` arrived at `to`.
+    /// A frame of `from` arrived at `to`. A link of which only one direction works is soon silent in both for those who
+    /// use it (nothing is acknowledged): it does not count as heard.
     pub fn arrived(&mut self, wire: Wire, now: Time) {
-        self.heard.insert(wire, now);
+        let back = Wire {
+            from: wire.to,
+            to: wire.from,
+            ..wire
+        };
+        if self.is_open(back) {
+            self.heard.insert(wire, now);
+        }
     }
 
     /// The link that `from` takes for `to`: over which it heard last; link 0 where that is equal.

@@ -29,10 +29,16 @@ impl Controller {
             return;
         }
         let own_prefix = format!("{}.", self.term);
+        // An inventory that was on its way for long may still name what has ended since.
+        let has_ended = |action: &str| {
+            let status = world.state.node(node);
+            self.ended.contains(action)
+                || status.is_some_and(|status| status.recent.iter().any(|known| known == action))
+        };
         let foreign: BTreeSet<String> = inventory
             .running
             .iter()
-            .filter(|name| !name.starts_with(&own_prefix))
+            .filter(|name| !name.starts_with(&own_prefix) && !has_ended(name))
             .cloned()
             .collect();
         if foreign.is_empty() || crate::seeded::has(crate::seeded::Bug::ForeignIgnored) {

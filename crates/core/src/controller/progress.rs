@@ -18,7 +18,7 @@ use crate::state::{Presence, TransitionRecord};
 use crate::world::World;
 
 use super::fences::fence_request;
-use super::{ANSWER_GRACE_MS, Controller, OpenIncident, RETRY_MS};
+use super::{ANSWER_GRACE_MS, Controller, ENDED_MAX, OpenIncident, RETRY_MS};
 
 impl Controller {
     pub(super) fn intents_stand(&mut self, names: &[String], world: &World<'_>, out: &mut Outbox) {
@@ -113,6 +113,7 @@ impl Controller {
     ) {
         let mut fresh = Vec::new();
         for report in reports {
+            self.has_ended(&report.action);
             if let Some(foreign) = self.foreign.get_mut(node) {
                 foreign.remove(&report.action);
                 if foreign.is_empty() {
@@ -141,6 +142,18 @@ impl Controller {
                 },
             );
         }
+    }
+
+    /// An action of an older leader is over, whatever else is said about it later.
+    fn has_ended(&mut self, action: &str) {
+        let own_prefix = format!("{}.", self.term);
+        if action.is_empty() || action.starts_with(&own_prefix) {
+            return;
+        }
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.clear();
+        }
+        self.ended.insert(action.to_owned());
     }
 
     /// Reports that were not accepted come again.

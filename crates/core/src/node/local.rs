@@ -135,7 +135,7 @@ impl Node {
             promoted_stick: true,
             ..Options::default()
         };
-        let mut plan = (self.scheduler)(&cib, &options);
+        let mut plan = orders::without_numbers((self.scheduler)(&cib, &options));
         if crate::seeded::has(crate::seeded::Bug::LocalStopUnordered) {
             plan.actions
                 .iter_mut()

@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::event::Outcome;
 
 use super::Checker;
+use crate::time::{SECOND, Time};
 use crate::truth::{Fact, Host, Truth};
+
+/// What was decided before a monitor failed may begin for so long after it: the news is on its way.
+const NEWS_TIME: Time = 5 * SECOND;
 
 /// Follows what each machine's agents reported.
 #[derive(Debug, Default)]
 pub struct Order {
     /// What started and was not stopped since, by what the agents said.
     up: BTreeSet<(Host, String)>,
+    /// When a monitor found that what was up had gone.
+    gone: BTreeMap<(Host, String), Time>,
     /// Starts, stops, promotions and demotions under way.
     busy: BTreeMap<(Host, String), String>,
 }
@@ -54,11 +60,12 @@ impl Checker for Order {
                 outcome,
                 ..
             } => {
-                self.ended(*host, resource, action, *outcome);
+                self.ended(truth, *host, resource, action, *outcome);
                 Ok(())
             }
             Fact::PowerOff { host, .. } => {
                 self.up.retain(|(on, _)| on != host);
+                self.gone.retain(|(on, _), _| on != host);
                 self.busy.retain(|(on, _), _| on != host);
                 Ok(())
             }
@@ -68,7 +75,7 @@ impl Checker for Order {
 }
 
 impl Order {
-    fn ended(&mut self, host: Host, resource: &str, action: &str, outcome: Outcome) {
+    fn ended(&mut self, truth: &Truth, host: Host, resource: &str, action: &str, outcome: Outcome) {
         let key = (host, resource.to_owned());
         if changes(action) {
             self.busy.remove(&key);
@@ -77,8 +84,12 @@ impl Order {
             ("start", Outcome::Exited(0)) => {
                 self.up.insert(key);
             }
-            ("stop", Outcome::Exited(0)) | ("monitor", Outcome::Exited(7)) => {
+            ("stop", Outcome::Exited(0)) => {
                 self.up.remove(&key);
+                self.gone.remove(&key);
+            }
+            ("monitor", Outcome::Exited(7)) if self.up.remove(&key) => {
+                self.gone.insert(key, truth.now);
             }
             // A monitor that finds it running (a probe, after a restart of everything) is as good as a start.
             ("monitor", Outcome::Exited(0)) => {
@@ -96,7 +107,12 @@ impl Order {
         else {
             return Ok(());
         };
-        if self.up.contains(&(host, first.clone())) {
+        let key = (host, first.clone());
+        let has_just_gone = self
+            .gone
+            .get(&key)
+            .is_some_and(|at| truth.now - at <= NEWS_TIME);
+        if self.up.contains(&key) || has_just_gone {
             Ok(())
         } else {
             Err(format!(
@@ -150,6 +166,27 @@ mod tests {
                 .observe(&truth, &begins(0, "disk", "stop", "1.2.1"))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn what_was_decided_before_a_failure_may_still_begin() {
+        let mut truth = world();
+        truth.now = 100 * SECOND;
+        let mut order = Order::default();
+        for fact in [
+            begins(0, "disk", "start", "1.1.1"),
+            ends(0, "disk", "start", 0),
+            ends(0, "disk", "monitor", 7),
+            begins(0, "address", "start", "1.1.2"),
+            ends(0, "address", "start", 1),
+        ] {
+            order
+                .observe(&truth, &fact)
+                .expect("the news is on its way");
+        }
+        truth.now += NEWS_TIME + 1;
+        let again = begins(0, "address", "start", "1.2.2");
+        assert!(order.observe(&truth, &again).is_err());
     }
 
     #[test]

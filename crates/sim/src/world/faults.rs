@@ -113,18 +113,8 @@ impl World<'_> {
                 host,
                 resource: resource.to_owned(),
             });
-            // What the daemon calls it: an instance of a clone has a number, which the world does not know.
-            let copies = self.truth.resources[resource].copies_max;
-            let numbered = (0..copies).map(|number| format!("{resource}:{number}"));
-            let names: Vec<String> = if copies > 1 {
-                numbered.collect()
-            } else {
-                vec![resource.to_owned()]
-            };
-            for resource in names {
-                let life = self.racks[host.0].lives;
-                self.deliver(host, life, Event::ProcessExited { resource });
-            }
+            let (life, resource) = (self.racks[host.0].lives, resource.to_owned());
+            self.deliver(host, life, Event::ProcessExited { resource });
         }
     }
 

@@ -82,6 +82,8 @@ pub(crate) enum Happening {
     GivesUp { client: u64 },
     /// All faults are over.
     Quiet,
+    /// The operator takes back what was done during the faults.
+    SetsRight,
     /// The operator looks after the cluster in the quiet phase.
     Looks,
 }
@@ -243,6 +245,7 @@ impl<'m> World<'m> {
             Happening::AsksAgain { request } => self.request(request, true),
             Happening::GivesUp { client } => self.gives_up(client),
             Happening::Quiet => self.quiet_begins(),
+            Happening::SetsRight => self.set_right(),
             Happening::Looks => self.looks(),
         }
     }

@@ -133,7 +133,9 @@ impl World<'_> {
                 });
             }
             (Waits::Operator { request, insists }, response) => {
-                let done = matches!(response, Response::Done { .. });
+                let nothing_to_clear = matches!(request, Request::Clear { .. })
+                    && matches!(&response, Response::Refused { reason, .. } if reason.contains("neither moved"));
+                let done = matches!(response, Response::Done { .. }) || nothing_to_clear;
                 self.say(host, || {
                     format!("operator's {}: {}", short(&request), short(&response))
                 });

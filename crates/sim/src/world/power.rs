@@ -94,11 +94,15 @@ impl World<'_> {
 
     /// The daemon feeds the watchdog until then, or not beyond it any more.
     pub(crate) fn feeds_watchdog(&mut self, host: Host, until: Time) {
+        let now = self.truth.now;
         let rack = &mut self.racks[host.0];
+        // What was fed up to now cannot be taken back.
+        let fed = rack.watchdog.unwrap_or(now).min(now);
+        let until = until.max(fed);
         rack.watchdog = Some(until);
         let powers = rack.powers;
         self.queue.push(
-            until.max(self.truth.now) + WATCHDOG_MS * MS,
+            until.max(now) + WATCHDOG_MS * MS,
             Happening::Watchdog { host, powers },
         );
     }

@@ -11,6 +11,13 @@ use crate::truth::Fact;
 /// So long everything must have run before a run ends.
 const STEADY: u64 = 5 * SECOND;
 
+/// So long after the last fault an operator's last request may still take effect: what takes it back comes after it.
+const LAST_WORD: u64 = 6 * SECOND;
+
+/// So long after the last fault what an agent was asked for during it may still turn out to have failed; the operator
+/// cleans that up, too.
+const LAST_FAILURE: u64 = 30 * SECOND;
+
 /// The index after which a state was encoded, where it can be told.
 pub(crate) fn applied_index(state: &[u8]) -> Option<u64> {
     // Version, then the fields in order; the whole would be parsed for nothing.
@@ -46,11 +53,19 @@ impl World<'_> {
         }
         self.fact(&Fact::QuietBegins);
         self.queue.push(self.now() + 500 * MS, Happening::Looks);
-        self.set_right();
+        self.queue
+            .push(self.now() + LAST_WORD, Happening::SetsRight);
+        let request = Request::Cleanup {
+            resource: None,
+            node: None,
+            who: "operator".to_owned(),
+        };
+        let again = Happening::AsksAgain { request };
+        self.queue.push(self.now() + LAST_FAILURE, again);
     }
 
     /// The operator takes back what was done during the faults.
-    fn set_right(&mut self) {
+    pub(crate) fn set_right(&mut self) {
         let who = "operator".to_owned();
         for host in self.truth.hosts() {
             let request = Request::Standby {
@@ -94,8 +109,9 @@ impl World<'_> {
                 self.daemon_starts(host, powers);
             }
         }
+        let is_set_right = now >= self.scenario.faults_until + LAST_WORD;
         let all_up = self.truth.machines.iter().all(|machine| machine.daemon);
-        if all_up && liveness::missing(&self.truth).is_empty() {
+        if is_set_right && all_up && liveness::missing(&self.truth).is_empty() {
             let since = *self.steady_since.get_or_insert(now);
             if now - since >= STEADY {
                 return self.ends();
