@@ -23,6 +23,7 @@ mod surroundings;
 pub mod systemd;
 mod view;
 pub mod watch;
+pub mod watchdog;
 
 pub use metadata::{MetadataError, metadata};
 pub use prepare::programs;

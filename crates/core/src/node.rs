@@ -545,6 +545,7 @@ impl Node {
             peer_weight: peer.map_or(0, weight),
             pair_fencing: peer
                 .is_some_and(|peer| !crate::devices::levels(&self.state, peer).is_empty()),
+            watchdog_ms: self.counted_watchdog_ms(),
             ..self.settings
         };
         if settings != self.settings {

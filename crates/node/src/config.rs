@@ -34,6 +34,13 @@ pub struct NodeConfig {
     /// Hardware watchdog to arm (`/dev/watchdog`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<String>,
+    /// Seconds without feeding after which it shall reset this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog_s: Option<u32>,
+    /// Whether others may recover from this node on the strength of its watchdog, without a fence device; where nothing is
+    /// said: with a hardware watchdog on real hardware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog_counts: Option<bool>,
     /// Seconds that a stop of the daemon may take to drain the node.
     #[serde(default = "drain_seconds")]
     pub drain_s: u64,
@@ -210,6 +217,8 @@ mod tests {
             timing: Timing::default(),
             alert: None,
             watchdog: None,
+            watchdog_s: None,
+            watchdog_counts: None,
             drain_s: 120,
         }
     }

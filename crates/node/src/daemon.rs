@@ -147,6 +147,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
     let (batches, storage_thread) = storage::spawn(store, events.clone())
         .map_err(DaemonError::system("a thread for the store"))?;
 
+    let watchdog = Watchdog::arm(&config, paths);
     let start = Start {
         name: NodeName(config.name.clone()),
         incarnation,
@@ -159,7 +160,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         },
         timing: Timing {
             detection_ms: config.timing.detection_ms,
-            watchdog_ms: None,
+            watchdog_ms: watchdog.promise_ms(),
             drain_ms: config.drain_s * 1000,
         },
     };
@@ -175,7 +176,7 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         memory,
         alerts: Alerts::new(config.alert.clone()),
         notice,
-        watchdog: Watchdog::arm(config.watchdog.as_deref()),
+        watchdog,
     };
     let ending = run_core(start, inbox, waiting, &config, &mut shell)?;
     if ending.is_clean {

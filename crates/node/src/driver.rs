@@ -45,8 +45,10 @@ pub trait World {
     /// Carries out one effect at once, without waiting.
     fn carry_out(&mut self, effect: Effect) -> Option<Ending>;
 
-    /// Nothing more is to be done for now: what was gathered goes out.
-    fn flush(&mut self) {}
+    /// Nothing more is to be done for now: what was gathered goes out. `Some` ends the daemon.
+    fn flush(&mut self) -> Option<Ending> {
+        None
+    }
 }
 
 /// Watches for stalls of this host: nobody else can tell them from a slow network.
@@ -89,7 +91,9 @@ pub fn run(
         return ending;
     }
     loop {
-        world.flush();
+        if let Some(ending) = world.flush() {
+            return ending;
+        }
         let due = node.deadline();
         let now = clock::mono();
         let wait_ms = due.since(now).min(SLEEP_MS_MAX);

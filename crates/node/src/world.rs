@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::alert::Alerts;
 use crate::boot::Memory;
+use crate::clock;
 use crate::driver::{Ending, World};
 use crate::link::Hub;
 use crate::local::Clients;
@@ -102,8 +103,7 @@ impl World for Shell {
                 let _inside = self.work.enter();
                 self.alerts.raise(&variables);
             }
-            // The core counts on no watchdog (`Timing::watchdog_ms` is none): see `watchdog.rs`.
-            Effect::WatchdogUntil(_) => {}
+            Effect::WatchdogUntil(until) => self.watchdog.allow_until(until),
             Effect::Halt { reason, clean } => {
                 return Some(Ending {
                     reason,
@@ -114,8 +114,12 @@ impl World for Shell {
         None
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Option<Ending> {
         self.hub.flush();
-        self.watchdog.kick();
+        let broken = self.watchdog.feed(clock::mono()).err()?;
+        Some(Ending {
+            reason: broken,
+            is_clean: false,
+        })
     }
 }

@@ -41,6 +41,8 @@ fn config(name: &str) -> NodeConfig {
         timing: Timing { detection_ms: 700 },
         alert: None,
         watchdog: None,
+        watchdog_s: None,
+        watchdog_counts: None,
         drain_s: 1,
     }
 }

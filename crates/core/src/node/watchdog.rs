@@ -48,6 +48,23 @@ impl Node {
         devices::levels(&self.state, &self.name).is_empty()
     }
 
+    /// The longest watchdog's time that a recovery counts on: of nodes that no device can fence. Where every node has
+    /// one, a new leader need not wait for watchdogs.
+    pub(super) fn counted_watchdog_ms(&self) -> u64 {
+        let counted = |(name, node): (&crate::ids::NodeName, &crate::state::NodeStatus)| {
+            let watchdog_ms = node.watchdog_ms?;
+            devices::levels(&self.state, name)
+                .is_empty()
+                .then_some(watchdog_ms)
+        };
+        self.state
+            .nodes
+            .iter()
+            .filter_map(counted)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// When the watchdog needs the next step.
     pub(super) fn watchdog_deadline(&self) -> Option<Millis> {
         self.watchdog_until

@@ -72,6 +72,8 @@ pub async fn join(paths: &Paths, plan: &JoinPlan) -> Result<NodeConfig, JoinErro
         timing: Timing::default(),
         alert: None,
         watchdog: None,
+        watchdog_s: None,
+        watchdog_counts: None,
         drain_s: NodeConfig::drain_s_default(),
     };
     config.check().map_err(InitError::from)?;

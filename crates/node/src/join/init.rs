@@ -181,6 +181,8 @@ mod tests {
                 timing: crate::config::Timing { detection_ms: 700 },
                 alert: None,
                 watchdog: None,
+                watchdog_s: None,
+                watchdog_counts: None,
                 drain_s: 1,
             },
             configuration: String::new(),

@@ -51,6 +51,8 @@ pub fn run(args: Args, context: &Context) -> Result {
         timing: Timing { detection_ms: args.detection_ms },
         alert: None,
         watchdog: None,
+        watchdog_s: None,
+        watchdog_counts: None,
         drain_s: config::NodeConfig::drain_s_default(),
     };
     let paths = args.directories.paths();
