@@ -82,6 +82,7 @@ impl Demo {
     }
 
     fn play(&self) -> Result<Vec<FaultResult>, String> {
+        install::ensure_root()?;
         let mut packages = install::PACKAGES.to_vec();
         if self.galera {
             packages.extend(install::GALERA_PACKAGES);

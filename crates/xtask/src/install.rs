@@ -49,9 +49,32 @@ const POLICY: &str = "#!/bin/sh\n# While a task of this project installs package
 
 const POLICY_FILE: &str = "/usr/sbin/policy-rc.d";
 
+/// Hosts on this machine can be made by root only; everything that is missing is told at once.
+pub fn ensure_root() -> Result<(), String> {
+    if is_root() {
+        return Ok(());
+    }
+    let missing = missing(&PACKAGES);
+    let packages = match missing.as_slice() {
+        [] => "the Debian packages that it needs are installed".to_owned(),
+        missing => format!(
+            "these Debian packages are missing: {} (`apt-get install {}` as root; none of their daemons is needed)",
+            missing.join(", "),
+            missing.join(" ")
+        ),
+    };
+    Err(format!(
+        "hosts on this machine can be made by root only; {packages}; then run it as root"
+    ))
+}
+
+fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
+    packages.iter().copied().filter(|p| !installed(p)).collect()
+}
+
 /// Makes sure that the packages are there. The error says what is missing and how to get it.
 pub fn ensure(packages: &[&str]) -> Result<(), String> {
-    let missing: Vec<&str> = packages.iter().copied().filter(|p| !installed(p)).collect();
+    let missing = missing(packages);
     if missing.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@ mod demo_galera;
 mod install;
 mod package;
 mod sim;
+mod soak;
 mod verify;
 
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ use clap::Parser;
 enum Task {
     /// A database that survives its machine: ten faults, one after the other.
     Demo(demo::Demo),
+    /// Random faults from the demo's list, for as long as it is told.
+    Soak(soak::Soak),
     /// Measurements; no tests.
     Bench(bench::Bench),
     /// The scheduler against recorded decisions; writes docs/conformance.md.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     match Task::parse() {
         Task::Conformance(c) => c.run(),
         Task::Demo(demo) => demo.run(),
+        Task::Soak(soak) => soak.run(),
         Task::Bench(bench) => bench.run(),
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),

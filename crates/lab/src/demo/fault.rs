@@ -107,8 +107,9 @@ impl Fault {
         }
     }
 
-    /// The host that must be fenced, if any one must.
-    pub(crate) fn is_fenced(self) -> bool {
+    /// One host must be fenced.
+    #[must_use]
+    pub fn is_fenced(self) -> bool {
         matches!(
             self,
             Self::PowerLoss | Self::FrozenHost | Self::AllLinksLost | Self::StandbyLoss

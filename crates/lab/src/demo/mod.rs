@@ -12,7 +12,7 @@ mod watch;
 
 pub use cluster::{Call, Cluster, Milestone, Quorate};
 pub use configuration::{Fencing, configuration};
-pub use fault::Fault;
+pub use fault::{Expectation, Fault};
 pub use galera::{GaleraFault, GaleraScenario};
 pub use peer::Peer;
 pub use report::{html, json};

@@ -637,12 +637,15 @@ fn part_text(out: &mut String, p: &Part) {
         };
         let _ = writeln!(out, "  {head}: {}", v.why.text);
         rests(out, "      ", &v.why.because_of);
-        // One component that the sentence gives already says nothing new.
-        let told = v.components.len() == 1
-            && v.components[0].because_of.iter().all(|b| b.line.is_some())
-            && !v.why.because_of.is_empty()
-            && v.standing == "forbidden";
-        for c in v.components.iter().filter(|_| !told) {
+        // A component that the sentence has given, with its line, says nothing new.
+        let is_told = |c: &&Why| {
+            let in_sentence =
+                |b: &Because| b.line.is_some() && v.why.because_of.iter().any(|w| w.what == b.what);
+            v.standing == "forbidden"
+                && !c.because_of.is_empty()
+                && c.because_of.iter().all(in_sentence)
+        };
+        for c in v.components.iter().filter(|c| !is_told(c)) {
             let place = c.because_of.iter().find_map(|b| b.line.as_ref());
             let place = place
                 .map(|l| format!("  ({}:{}: {})", l.file, l.line, l.text))

@@ -25,6 +25,7 @@ use crate::view::{self, picture::Picture};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What is broken.
+    #[arg(value_parser = fault::parser())]
     name: Drill,
     /// The primitive that is watched [default: the last member of the first group, else the first primitive].
     #[arg(long, short)]
@@ -114,7 +115,7 @@ fn healthy(picture: &Picture) -> Result<()> {
 
 /// What the configured timers allow.
 fn promised(drill: Drill, state: &ClusterState, resource: &str) -> Result<Budget> {
-    let Some(fault) = drill.fault() else {
+    let Some(fault) = fault::budgeted(drill) else {
         return Ok(Budget::default());
     };
     budget::budget(&state.configuration, resource, &fault).ok_or_else(|| {
@@ -128,7 +129,7 @@ fn announcement(drill: Drill, deed: &Deed, via: &Via<'_>, budget: Budget, probe:
         text += &format!("\n  on {}: {}", step.node, via.show(step));
     }
     text += "\n";
-    text += &match drill.fault() {
+    text += &match fault::budgeted(drill) {
         None => "The service must go on without a break.".to_owned(),
         Some(_) => format!(
             "By the configured timers the service may be away for up to {} s (detection {}, fencing {}, stop {}, start {}){}.",
@@ -188,7 +189,7 @@ fn report(
     mut seen: Seen,
     whole: Option<std::result::Result<Duration, String>>,
 ) -> Exit {
-    let allowed = match drill.fault() {
+    let allowed = match fault::budgeted(drill) {
         None => watch::GAP_MAX,
         Some(_) => Duration::from_millis(budget.total_ms()),
     };

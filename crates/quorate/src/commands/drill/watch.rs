@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use quorate_core::state::{ClusterState, FenceOutcome};
 
-use super::fault::{Drill, Expectation};
+use super::fault::{self, Drill, Expectation};
 use super::resource::{self, Place};
 use crate::context::Context;
 use crate::view::{self, picture::Picture};
@@ -118,7 +118,7 @@ impl Watch<'_> {
         let is_fenced = || state.is_some_and(|state| !fenced(state, begun_ms).is_empty());
         let is_restarted =
             || state.is_some_and(|state| resource::started_ms(state, self.resource, &seen.to) > begun_ms);
-        match (self.drill.expectation(), self.drill) {
+        match (fault::expectation(self.drill), self.drill) {
             (Expectation::Moves, _) => has_moved,
             // Of a pair the one without the service may be the one that is fenced.
             (_, Drill::AllLinksLost) => is_fenced(),
@@ -133,7 +133,7 @@ impl Watch<'_> {
         let has_moved = seen.to != self.from.node;
         let is_restarted = has_moved || resource::started_ms(state, self.resource, &seen.to) != self.started_ms;
         let mut problem = |text: String| seen.problems.push(text);
-        match self.drill.expectation() {
+        match fault::expectation(self.drill) {
             Expectation::Stays if has_moved => problem(format!("the service moved to {}", seen.to)),
             Expectation::Stays if is_restarted => problem("the service was restarted".to_owned()),
             Expectation::Moves if !has_moved => problem("the service did not move".to_owned()),
@@ -143,7 +143,7 @@ impl Watch<'_> {
             _ => {}
         }
         let names = seen.fenced.join(" and ");
-        match (self.drill.fences(), self.victim) {
+        match (fault::fences(self.drill), self.victim) {
             (Some(false), _) if !seen.fenced.is_empty() => problem(format!("{names} was fenced, nobody had to be")),
             (Some(true), _) if seen.fenced.len() != 1 => {
                 problem(format!("{} hosts were fenced ({names}), one had to be", seen.fenced.len()));
