@@ -400,7 +400,10 @@ rsc_defaults resource-stickiness=100
         let without = lint::check(CONFIGURATION, &Facts::default()).1;
         let mut found = lint::check(CONFIGURATION, facts).1;
         found.retain(|d| !without.iter().any(|known| known.message == d.message));
-        let source = Source { name: "db.crm", text: CONFIGURATION };
+        let source = Source {
+            name: "db.crm",
+            text: CONFIGURATION,
+        };
         render_all(&found, source, false)
     }
 
