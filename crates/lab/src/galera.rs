@@ -59,14 +59,17 @@ pub enum Timers {
     Short,
 }
 
+/// The examples' timers.
+const EXAMPLE_TIMERS: &str = "evs.suspect_timeout = PT2S; evs.inactive_timeout = PT4S";
+
 impl Timers {
-    /// As provider options, each with a semicolon before it.
+    /// As provider options, divided by semicolons; empty for Galera's own.
     #[must_use]
     pub fn options(self) -> &'static str {
         match self {
             Self::Default => "",
             Self::Short => {
-                "; evs.keepalive_period = PT0.25S; evs.inactive_check_period = PT0.25S; \
+                "evs.keepalive_period = PT0.25S; evs.inactive_check_period = PT0.25S; \
                  evs.suspect_timeout = PT1S; evs.inactive_timeout = PT3S; evs.install_timeout = PT3S"
             }
         }
@@ -141,12 +144,10 @@ fn install(host: &Host, setup: Setup) -> Result<(), LabError> {
             .replace(EXAMPLE_PASSWORD, "monitoring")
     };
     let mut custom = own(CUSTOM);
-    if setup.timers == Timers::Short {
-        custom = custom.replace(
-            "gcs.fc_factor = 0.8;",
-            &format!("gcs.fc_factor = 0.8{}", setup.timers.options()),
-        );
-    }
+    // The document's own limit, and the timers that were asked for.
+    custom = custom
+        .replace("gcs.fc_limit = 16", "gcs.fc_limit = 5")
+        .replace(EXAMPLE_TIMERS, setup.timers.options());
     if setup.entry == Entry::Direct {
         custom = custom.replace(
             &format!("bind-address = {}", host.address(Link::Service)),
@@ -249,19 +250,22 @@ pub fn configuration(hosts: &[Host], setup: Setup) -> String {
     let (services, _) = CONFIGURATION
         .split_once("# Each host's management board.")
         .expect("the example names its boards last");
-    let mut text = addressed(services);
-    if setup.timers == Timers::Short {
-        let options = setup
-            .timers
-            .options()
-            .trim_start_matches("; ")
-            .replace(' ', "");
-        // The agent passes them to a shell unquoted.
-        text = text.replace(
-            "wsrep_cluster_name=\"galera\"",
-            &format!("wsrep_cluster_name=\"galera\" options=\"'{options}'\""),
-        );
-    }
+    // As the document has it; the demo also loses a database's files.
+    let mut text = addressed(services).replace(
+        "params datadir=\"/var/lib/mysql\"",
+        "params datadir=\"/var/lib/mysql\" enable_creation=\"true\"",
+    );
+    let bare = |options: &str| options.replace(' ', "");
+    let example = format!(" options=\"'{}'\"", bare(EXAMPLE_TIMERS));
+    assert!(
+        text.contains(&example),
+        "the example sets the arbitrator's timers"
+    );
+    let wanted = match setup.timers {
+        Timers::Default => String::new(),
+        Timers::Short => format!(" options=\"'{}'\"", bare(setup.timers.options())),
+    };
+    text = text.replace(&example, &wanted);
     if setup.entry == Entry::Direct {
         text = text.replace(
             "group galera-entry galera-ip haproxy",

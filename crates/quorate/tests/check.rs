@@ -222,3 +222,31 @@ fn the_numbers_of_accounts_are_compared_between_hosts() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// What is shipped for Galera stands as it is: no error, no warning, in any of its files.
+#[test]
+fn the_galera_example_is_clean() {
+    let example = |name: &str| {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../examples/galera")
+            .join(name)
+    };
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["check", "--no-host"])
+        .args(
+            [
+                "galera.crm",
+                "74-galera-tuning.cnf",
+                "75-galera-custom.cnf",
+                "haproxy.cfg",
+            ]
+            .map(example),
+        )
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    for word in ["error[", "warning["] {
+        assert!(!said.contains(word), "{said}");
+    }
+}

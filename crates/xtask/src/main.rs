@@ -71,6 +71,7 @@ fn main() -> ExitCode {
 
 fn install(peer: bool) -> ExitCode {
     let mut packages = install::PACKAGES.to_vec();
+    packages.extend(install::GALERA_PACKAGES);
     if peer {
         packages.extend(install::PEER_PACKAGES);
     }

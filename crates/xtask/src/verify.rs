@@ -7,7 +7,9 @@ use crate::install;
 
 /// Runs all tests, installing what they need first. The last line is the test runner's own.
 pub fn test() -> ExitCode {
-    if let Err(problem) = install::ensure(&install::PACKAGES) {
+    if let Err(problem) =
+        install::ensure(&[&install::PACKAGES[..], &install::GALERA_PACKAGES].concat())
+    {
         // Those tests say themselves that they were skipped, and why.
         eprintln!("SKIPPED: the tests that need these: {problem}");
     }

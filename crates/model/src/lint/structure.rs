@@ -292,7 +292,8 @@ impl Linter<'_> {
                 .help(format!("clone-max={addresses} promoted-max={addresses}; a tiebreaker runs garbd, not a database"));
             self.push(diagnostic.about(clone.id.clone()));
         }
-        if addresses == 2 {
+        let has_arbitrator = self.views.iter().any(|view| view.agent_type() == "garbd");
+        if addresses == 2 && !has_arbitrator {
             let diagnostic = Diagnostic::new(
                 Code::QuorumUndecided,
                 format!(

@@ -9,9 +9,11 @@ mod my_cnf;
 mod rabbitmq;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
-use crate::cib::Configuration;
+use crate::cib::{CloneChild, Configuration, Resource};
 use crate::diag::Diagnostic;
+use crate::times;
 
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -25,6 +27,8 @@ pub enum Kind {
     Haproxy,
     /// A script or policy file with `rabbitmqctl` commands, `rabbitmq.conf` or `rabbitmq-env.conf`.
     Rabbitmq,
+    /// The error log of a database server, or its tail.
+    DatabaseLog,
 }
 
 impl Kind {
@@ -36,12 +40,16 @@ impl Kind {
             Some(Self::Rabbitmq)
         } else if name.contains("haproxy") {
             Some(Self::Haproxy)
-        } else if ["my.cnf", "mysql", "mariadb"]
+        } else if ["my.cnf", "mysql", "mariadb", "galera"]
             .iter()
             .any(|part| path.contains(part))
             && name.ends_with(".cnf")
         {
             Some(Self::MyCnf)
+        } else if (path.contains("mysql") || path.contains("mariadb"))
+            && [".log", ".err"].iter().any(|end| name.ends_with(end))
+        {
+            Some(Self::DatabaseLog)
         } else {
             None
         }
@@ -66,6 +74,8 @@ pub struct Surroundings {
     pub nodes: Vec<String>,
     /// `max_connections` of the database, where a file said it.
     pub max_connections: Option<u64>,
+    /// Shortest time that the cluster gives a Galera server to join, milliseconds.
+    pub promote_timeout_ms: Option<u64>,
 }
 
 impl Surroundings {
@@ -83,8 +93,31 @@ impl Surroundings {
                 .filter(|file| file.kind == Kind::MyCnf)
                 .filter_map(|file| my_cnf::max_connections(file.text))
                 .next_back(),
+            promote_timeout_ms: promote_timeout_ms(configuration),
         }
     }
+}
+
+/// The shortest promotion timeout of a Galera resource, where one is written down.
+fn promote_timeout_ms(configuration: &Configuration) -> Option<u64> {
+    let primitives = configuration
+        .resources
+        .iter()
+        .filter_map(|resource| match resource {
+            Resource::Clone(clone) => match &clone.child {
+                CloneChild::Primitive(primitive) => Some(primitive),
+                CloneChild::Group(_) => None,
+            },
+            _ => None,
+        });
+    primitives
+        .filter(|primitive| primitive.agent.as_deref() == Some("galera"))
+        .flat_map(|primitive| &primitive.operations.list)
+        .filter(|operation| operation.name == "promote")
+        .flat_map(|operation| &operation.extra)
+        .filter(|(name, _)| name == "timeout")
+        .filter_map(|(_, value)| times::milliseconds(value))
+        .min()
 }
 
 /// Checks one file.
@@ -104,6 +137,7 @@ pub fn check(file: File<'_>, surroundings: &Surroundings) -> Vec<Diagnostic> {
         Kind::MyCnf => my_cnf::check(file.text, surroundings),
         Kind::Haproxy => haproxy::check(file.text, surroundings),
         Kind::Rabbitmq => rabbitmq::check(file.text),
+        Kind::DatabaseLog => transfer::check(file.text, surroundings),
     };
     found.sort_by_key(|d| d.span.map_or(usize::MAX, |span| span.start));
     found

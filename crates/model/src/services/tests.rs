@@ -11,6 +11,7 @@ fn controllers() -> Surroundings {
     Surroundings {
         nodes: vec!["controller01".into(), "controller02".into()],
         max_connections: Some(2048),
+        promote_timeout_ms: None,
     }
 }
 

@@ -186,7 +186,8 @@ fn read(path: &std::path::Path) -> Result<String> {
     let result = if path.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map(|_| ())
     } else {
-        std::fs::read_to_string(path).map(|content| text = content)
+        // A log may hold anything.
+        std::fs::read(path).map(|content| text = String::from_utf8_lossy(&content).into_owned())
     };
     result.map_err(|e| Error::new(format!("{name} cannot be read: {e}"), "give the path of a configuration file").exit(Exit::Usage))?;
     Ok(text)
@@ -198,7 +199,7 @@ fn service_files(args: &Args, configuration: &Checked) -> Result<Vec<Checked>> {
     for path in &args.files[1..] {
         let name = path.display().to_string();
         let kind = services::Kind::of(&name).ok_or_else(|| {
-            Error::new(format!("{name} is no file that check knows"), "known are my.cnf and *.cnf of mysql, haproxy.cfg, files of rabbitmq")
+            Error::new(format!("{name} is no file that check knows"), "known are my.cnf and *.cnf of mysql, haproxy.cfg, files of rabbitmq, *.log of mysql")
                 .exit(Exit::Usage)
         })?;
         texts.push((name, read(path)?, kind));
