@@ -24,7 +24,8 @@ impl Node {
         let now = self.now.mono;
         let until = if self.is_recovered_by_lease() && !self.held_here().is_empty() {
             let lease = self.engine.as_ref().and_then(super::Engine::lease_until);
-            lease.unwrap_or(now).min(now.plus(FREE_MS))
+            // Without any lease it is not fed from now on: "until now", said again and again, would feed it for ever.
+            lease.map_or(Millis(0), |lease| lease.min(now.plus(FREE_MS)))
         } else {
             now.plus(FREE_MS)
         };

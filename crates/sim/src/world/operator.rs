@@ -246,6 +246,9 @@ impl World<'_> {
     /// An operator's request to any node.
     pub(crate) fn request(&mut self, request: Request, insists: bool) {
         let Some(host) = self.anyone() else {
+            if insists {
+                self.insist(request);
+            }
             return;
         };
         self.ask(host, request.clone(), Waits::Operator { request, insists });

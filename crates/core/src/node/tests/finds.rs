@@ -166,3 +166,38 @@ fn watchdogs_of_those_that_are_gone_do_not_matter() {
     there.presence = Presence::Online;
     assert!(!has(&state));
 }
+
+/// Seed 1032448: a node whose lease was gone said "fed until now" in every step, which fed its watchdog for ever while a
+/// stop had failed there; its disk was mounted on the other node beside it.
+#[test]
+fn a_watchdog_is_not_fed_without_a_lease() {
+    let text = format!("{NO_DEVICES}\nprimitive db ocf:sim:Database op monitor interval=10s\n");
+    let mut cluster = Cluster::new(&["n1", "n2", "n3"], &text);
+    cluster.run(3_000);
+    assert_eq!(
+        cluster.active_on("n1"),
+        ["db"],
+        "{}",
+        cluster.trace.join("\n")
+    );
+    assert!(cluster.fed_until["n1"] > cluster.now);
+    cluster
+        .scripted
+        .insert("db stop n1".to_owned(), [1; 9].into());
+    let node = cluster
+        .hosts
+        .get_mut("n1")
+        .and_then(|host| host.node.as_mut());
+    let engine = node.and_then(|node| node.engine.as_mut());
+    engine.expect("it runs").has_lease = false;
+    let lost = cluster.now;
+    for _ in 0..200 {
+        cluster.run(20);
+        cluster.step("n1", Event::Tick);
+    }
+    assert!(
+        cluster.fed_until["n1"] <= lost + 20,
+        "{}",
+        cluster.fed_until["n1"] - lost
+    );
+}

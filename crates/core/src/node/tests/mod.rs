@@ -60,6 +60,8 @@ struct Cluster {
     genesis: Genesis,
     /// Power switches that do not answer.
     dead_bmcs: BTreeSet<String>,
+    /// Until when each watchdog is fed.
+    fed_until: BTreeMap<String, u64>,
     /// Runs of fence devices that other nodes were asked for and that get lost, so many.
     lost_askings: usize,
     /// Power switches that say off and leave it on.
@@ -72,6 +74,8 @@ struct Cluster {
 }
 
 const DETECTION_MS: u64 = 1_000;
+/// A configuration that says so has watchdogs instead of fence devices.
+const NO_DEVICES: &str = "# no devices";
 /// The one resource that may be active in several places.
 const CLONED: &str = "web";
 
@@ -121,6 +125,7 @@ impl Cluster {
             slow: BTreeMap::new(),
             genesis,
             dead_bmcs: BTreeSet::new(),
+            fed_until: BTreeMap::new(),
             lost_askings: 0,
             lying_bmcs: BTreeSet::new(),
             comes_back: false,
@@ -176,7 +181,14 @@ impl Cluster {
                 remembered: host.tmpfs.clone(),
                 running,
             },
-            timing: Timing::default(),
+            timing: Timing {
+                watchdog_ms: self
+                    .genesis
+                    .configuration
+                    .contains(NO_DEVICES)
+                    .then_some(5_000),
+                ..Timing::default()
+            },
         };
         let (node, effects) = Node::start_with(start, now, quorate_policy::schedule);
         host.node = Some(node);
@@ -351,6 +363,11 @@ impl Cluster {
                         name.to_owned(),
                         self.hosts[name].session,
                     ));
+                }
+                Effect::WatchdogUntil(until) => {
+                    let fed = self.fed_until.entry(name.to_owned()).or_default();
+                    // What was fed up to now cannot be taken back.
+                    *fed = until.0.max(self.now.min(*fed));
                 }
                 Effect::Log { text, .. } => self.say(&format!("[{name}] {text}")),
                 _ => {}
