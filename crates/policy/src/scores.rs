@@ -132,7 +132,7 @@ impl World<'_> {
             return;
         }
         let rsc = &self.rscs[r];
-        if !rsc.managed || rsc.stickiness == 0 || rsc.running.len() != 1 {
+        if !rsc.managed || rsc.stickiness < 1 || rsc.running.len() != 1 {
             return;
         }
         let n = rsc.running[0];

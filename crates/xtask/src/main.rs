@@ -1,6 +1,7 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
 mod bench;
+mod compare;
 mod conformance;
 mod demo;
 mod demo_galera;
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Bench),
     /// The scheduler against recorded decisions; writes docs/conformance.md.
     Conformance(conformance::Conformance),
+    /// The scheduler against the installed peer, on random clusters.
+    Compare(compare::Compare),
     /// All tests; installs what they need first (as root).
     Test,
     /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     }
     match Task::parse() {
         Task::Conformance(c) => c.run(),
+        Task::Compare(compare) => compare.run(),
         Task::Demo(demo) => demo.run(),
         Task::Soak(soak) => soak.run(),
         Task::Bench(bench) => bench.run(),
