@@ -2,7 +2,7 @@
 
 publisher.py publish QUEUE HOST...   one persistent message every 20 ms, a number each, to whichever broker takes it;
                                      prints "ack N" when N was confirmed and "error TEXT"; ends with its standard input
-publisher.py drain QUEUE HOST...     consumes until the queue is empty; prints "got N" for each message
+publisher.py drain QUEUE LAST HOST...   consumes until message LAST or the queue's end; prints "got N" for each
 
 The password of the user `openstack` is AMQP_PASSWORD in the environment.
 """
@@ -84,7 +84,7 @@ def publish(queue, hosts):
             time.sleep(0.02)
 
 
-def drain(queue, hosts):
+def drain(queue, last, hosts):
     for host in itertools.cycle(hosts):
         try:
             _connection, channel = open_queue(host, queue)
@@ -94,6 +94,8 @@ def drain(queue, hosts):
                     break
                 say("got " + body.decode())
                 tag = method.delivery_tag
+                if int(body) >= last:
+                    break
                 if tag % 500 == 0:
                     channel.basic_ack(tag, multiple=True)
             if tag is not None:
@@ -116,4 +118,4 @@ if sys.argv[1] == "publish":
     threading.Thread(target=end_with_input, daemon=True).start()
     publish(sys.argv[2], sys.argv[3:])
 else:
-    drain(sys.argv[2], sys.argv[3:])
+    drain(sys.argv[2], int(sys.argv[3]), sys.argv[4:])

@@ -24,6 +24,8 @@ mod interrupt;
 mod lab;
 mod layout;
 mod net;
+pub mod publisher;
+pub mod rabbitmq;
 mod run;
 
 pub use bmc::BmcMode;

@@ -5,13 +5,14 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
 use quorate_lab::demo::{
-    self, Cluster, Fault, FaultResult, Fencing, GaleraFault, Peer, Quorate, SERVERS, Scenario,
-    WITNESS,
+    self, BrokerFault, Cluster, Fault, FaultResult, Fencing, GaleraFault, Peer, Quorate, SERVERS,
+    Scenario, WITNESS,
 };
 use quorate_lab::galera::{Entry, Setup, Sst, Timers};
 use quorate_lab::{Host, Lab, LabError, LabOptions, database, down_on_interrupt, state_dir};
 
 use crate::demo_galera::GaleraDemo;
+use crate::demo_rabbitmq::RabbitmqDemo;
 use crate::install;
 
 /// A database that survives its machine: ten faults, one after the other.
@@ -29,6 +30,9 @@ pub struct Demo {
     /// Galera on two controllers with a tiebreaker, behind HAProxy.
     #[arg(long, conflicts_with = "two_node")]
     galera: bool,
+    /// RabbitMQ on three controllers under a publisher with confirms.
+    #[arg(long, conflicts_with_all = ["two_node", "galera"])]
+    rabbitmq: bool,
     /// State transfer by mariabackup in place of rsync.
     #[arg(long, requires = "galera")]
     mariabackup: bool,
@@ -61,7 +65,12 @@ pub struct Demo {
 impl Demo {
     /// Runs it.
     pub fn run(&self) -> ExitCode {
-        match self.play() {
+        let played = if self.rabbitmq {
+            self.play_rabbitmq()
+        } else {
+            self.play()
+        };
+        match played {
             Ok(results) if results.iter().all(|result| result.problems.is_empty()) => {
                 ExitCode::SUCCESS
             }
@@ -131,6 +140,81 @@ impl Demo {
             println!("{}", demo::json(&results));
         } else {
             summary(&results, rows);
+        }
+        self.say(&format!("report: {}", self.report.display()));
+        Ok(results)
+    }
+
+    fn play_rabbitmq(&self) -> Result<Vec<FaultResult>, String> {
+        let mut packages = install::PACKAGES.to_vec();
+        if self.peer {
+            packages.extend(install::PEER_PACKAGES);
+        }
+        install::ensure(&packages)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => build(Profile::Dev)?,
+        };
+        self.say("booting the hosts");
+        down_on_interrupt(state_dir(), self.name.clone());
+        let lab = RabbitmqDemo::lab(&self.name, &program).map_err(describe)?;
+        let say = |text: &str| self.say(text);
+        let demo = RabbitmqDemo {
+            faults: &self.faults,
+            detection_ms: self.detection_ms,
+            is_peer: self.peer,
+            say: &say,
+        };
+        let outcome = demo.on_lab(&lab).map_err(describe);
+        if self.keep {
+            self.say("the lab stays up");
+            lab.keep().map_err(describe)?;
+        } else {
+            drop(lab);
+        }
+        let outcome = outcome?;
+        let results: Vec<FaultResult> = outcome.results.iter().map(|r| r.base.clone()).collect();
+        let who = if self.peer { "Pacemaker" } else { "Quorate" };
+        let title = format!(
+            "{who}: RabbitMQ on three controllers, {} faults",
+            results.len()
+        );
+        let page = demo::html_of(&title, &results, outcome.confirmed, "messages");
+        if let Some(directory) = self.report.parent() {
+            std::fs::create_dir_all(directory)
+                .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+        }
+        std::fs::write(&self.report, page)
+            .map_err(|error| format!("cannot write {}: {error}", self.report.display()))?;
+        if self.json {
+            let faults = serde_json::json!({
+                "faults": outcome.results,
+                "assembled_s": outcome.assembled_s,
+                "confirmed": outcome.confirmed,
+            });
+            println!("{faults}");
+        } else {
+            println!(
+                "\n{:<52} {:>9} {:>9} {:>9} {:>6}",
+                "fault", "outage s", "promoted", "whole", "lost"
+            );
+            for result in &outcome.results {
+                let seconds = |at: Option<f64>| at.map_or("-".to_owned(), |at| format!("{at:.1}"));
+                let verdict = if result.base.problems.is_empty() {
+                    ""
+                } else {
+                    "  PROBLEM"
+                };
+                println!(
+                    "{:<52} {:>9.2} {:>9} {:>9} {:>6}{verdict}",
+                    result.base.title,
+                    result.base.outage_s,
+                    seconds(result.promoted_s),
+                    seconds(result.whole_s),
+                    result.base.lost_rows
+                );
+            }
+            println!("{} messages confirmed", outcome.confirmed);
         }
         self.say(&format!("report: {}", self.report.display()));
         Ok(results)
@@ -226,6 +310,7 @@ fn fault_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = Fault::ALL.map(Fault::name).to_vec();
     let more = GaleraFault::ALL.map(GaleraFault::name);
     names.extend(more.into_iter().filter(|name| Fault::parse(name).is_none()));
+    names.extend(BrokerFault::ALL.map(BrokerFault::name));
     names
 }
 

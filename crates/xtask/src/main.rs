@@ -5,6 +5,7 @@ mod compare;
 mod conformance;
 mod demo;
 mod demo_galera;
+mod demo_rabbitmq;
 mod install;
 mod package;
 mod sim;

@@ -5,6 +5,7 @@ mod configuration;
 mod fault;
 mod galera;
 mod peer;
+mod rabbitmq;
 mod report;
 mod scenario;
 mod timeline;
@@ -15,7 +16,8 @@ pub use configuration::{Fencing, configuration};
 pub use fault::{Expectation, Fault};
 pub use galera::{GaleraFault, GaleraScenario};
 pub use peer::Peer;
-pub use report::{html, json};
+pub use rabbitmq::{BrokerFault, BrokerResult, BrokerScenario};
+pub use report::{html, html_of, json};
 pub use scenario::{ColdStart, FaultResult, Phases, Scenario};
 
 /// The database servers of the demo.

@@ -13,6 +13,12 @@ pub fn json(results: &[FaultResult]) -> serde_json::Value {
 /// A self-contained page with a picture of each timeline.
 #[must_use]
 pub fn html(title: &str, results: &[FaultResult], rows: usize) -> String {
+    html_of(title, results, rows, "rows")
+}
+
+/// The same for something else than rows.
+#[must_use]
+pub fn html_of(title: &str, results: &[FaultResult], rows: usize, noun: &str) -> String {
     let scale = results
         .iter()
         .flat_map(|result| [result.phases.serving_s.unwrap_or(0.0), result.outage_s])
@@ -26,13 +32,13 @@ pub fn html(title: &str, results: &[FaultResult], rows: usize) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>{STYLE}</style></head>\n\
          <body><h1>{title}</h1>\n<p class=\"sum\"><b>{survived}</b> of {total} faults survived · <b>{lost}</b> of {rows} \
-         acknowledged rows lost</p>\n<p class=\"key\"><i class=\"d\"></i>until detected <i class=\"f\"></i>until fenced \
+         acknowledged {noun} lost</p>\n<p class=\"key\"><i class=\"d\"></i>until detected <i class=\"f\"></i>until fenced \
          <i class=\"s\"></i>until started <i class=\"v\"></i>until served</p>\n",
         title = escape(title),
         total = results.len(),
     );
     for result in results {
-        section(&mut page, result, scale);
+        section(&mut page, result, scale, noun);
     }
     page += "</body></html>\n";
     page
@@ -45,7 +51,7 @@ width:.9em;height:.9em;border-radius:2px;margin:0 .3em 0 1em;vertical-align:-.1e
 i.s{background:#4a7fb5}i.v{background:#5a9e6f}@media(prefers-color-scheme:dark){body{background:#14181f;color:#e6e9ee}\
 p{color:#a9b3c1}.sum{color:#e6e9ee}text{fill:#a9b3c1}}";
 
-fn section(page: &mut String, result: &FaultResult, scale: f64) {
+fn section(page: &mut String, result: &FaultResult, scale: f64, noun: &str) {
     let place = if result.active_before == result.active_after {
         format!("stayed on {}", result.active_after)
     } else {
@@ -58,7 +64,7 @@ fn section(page: &mut String, result: &FaultResult, scale: f64) {
     // Writing to a string cannot fail.
     let _ = write!(
         page,
-        "<section id=\"{}\"><h2>{}</h2>\n<p>outage {:.2} s · {} rows lost · {} · {}</p>\n{}",
+        "<section id=\"{}\"><h2>{}</h2>\n<p>outage {:.2} s · {} {noun} lost · {} · {}</p>\n{}",
         escape(&result.name),
         escape(&result.title),
         result.outage_s,

@@ -5,6 +5,7 @@ mod galera;
 mod latency;
 mod policy;
 mod quiet;
+mod rabbitmq;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum What {
     Failover(Failover),
     /// Outages of Galera's clients under four faults.
     Galera(galera::Galera),
+    /// Outages of a message publisher, and how long until the brokers are whole again.
+    Rabbitmq(rabbitmq::Rabbitmq),
     /// The engine's speed and memory, beside the peer's.
     Policy(policy::Policy),
 }
@@ -160,6 +163,7 @@ impl Bench {
         let done = match &self.what {
             What::Failover(failover) => failover.measure(),
             What::Galera(galera) => galera.measure(),
+            What::Rabbitmq(rabbitmq) => rabbitmq.measure(),
             What::Policy(policy) => policy.measure(),
         };
         match done {
