@@ -73,6 +73,7 @@ pub fn to_crm(name: &str, text: &str) -> Result<String> {
 }
 
 /// A proposed text.
+#[derive(Debug, Clone)]
 pub struct Change {
     /// The whole text.
     pub text: String,
@@ -409,6 +410,10 @@ fn primitives(configuration: &Configuration) -> BTreeMap<String, Vec<(String, Op
 
 /// Checks, shows, asks, keeps a backup, and proposes.
 pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
+    let change = &Change {
+        text: crate::mask::unmask(&change.text, &current.text)?,
+        ..change.clone()
+    };
     if change.text == current.text {
         context.say("nothing changes: the cluster has this configuration already");
         return Ok(Exit::Done);

@@ -11,6 +11,7 @@ mod facts;
 mod host_facts;
 mod inputs;
 mod lines;
+mod mask;
 mod progress;
 mod tools;
 mod view;

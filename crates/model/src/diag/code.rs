@@ -140,6 +140,12 @@ codes! {
     SuspectTimeout, "suspect-timeout", Note, "Galera's own failure detection (5 s by default) bounds the outage of writers from below.";
     MirroredQueues, "mirrored-queues", Warning, "Classic mirrored queues were removed in RabbitMQ 4.0; quorum queues replace them and need three brokers.";
     PartitionsIgnored, "partitions-ignored", Warning, "RabbitMQ goes on alone on each side of a partition.";
+    MemcachedList, "memcached-list", Warning, "Clients that know several caches look for a token in one of them; the others do not have it when that host is down.";
+    MemcachedMoves, "memcached-moves", Warning, "A cache behind another (virtual) address: the address moves, what was cached does not.";
+    MemcachedNotLocal, "memcached-not-local", Warning, "Every client is told of its own host's cache, which must listen there.";
+    MemcachedOpen, "memcached-open", Warning, "Memcached asks nobody for a password: whoever reaches it reads tokens.";
+    TwoBrokers, "two-brokers", Warning, "Two message brokers cannot lose one: no majority is left, and quorum queues need one.";
+    AgentElsewhere, "agent-elsewhere", Note, "The distribution installs the agent under another provider; both names are understood here.";
     // The host.
     StartedByInit, "started-by-init", Error, "The service is under the cluster's control and init would start it too: at boot it then runs on two nodes at once, on shared data.";
     UidDiffers, "uid-differs", Error, "Files on a shared disk belong to numbers, not names: the account must have one number on every node.";

@@ -200,6 +200,17 @@ impl Code {
             Code::GaleraBootstrapLeft => {
                 File("my.cnf", "[mysqld]\nwsrep_cluster_address = \"gcomm://\"\n")
             }
+            Code::MemcachedList => File(
+                "nova.conf",
+                "memcached_servers = controller01:11211,controller02:11211\n",
+            ),
+            Code::MemcachedMoves => File("nova.conf", "memcached_servers = controller:11211\n"),
+            Code::MemcachedNotLocal => File("memcached.conf", "-l 10.0.0.7\n-U 0\n"),
+            Code::MemcachedOpen => File("memcached.conf", "-l 0.0.0.0\n-U 0\n"),
+            Code::TwoBrokers => Statements(
+                "node n1\nnode n2\nprimitive mq ocf:heartbeat:rabbitmq-cluster\nclone mqs mq\n",
+            ),
+            Code::AgentElsewhere => Statements("primitive mq ocf:rabbitmq:rabbitmq-server-ha\n"),
             Code::StartedByInit => OnHost(
                 "init starts mariadb.service",
                 "node n1\nprimitive db mysql params datadir=/d\n",

@@ -21,6 +21,11 @@ const ON_EVERY_NODE: &[(&str, &str)] = &[
     ("lvmlockd", "the lock manager is needed on every node"),
     ("clvm", "the lock manager is needed on every node"),
     ("o2cb", "the lock manager is needed on every node"),
+    (
+        "memcached",
+        "each client is to use the cache of its own host: with one cache, listed or behind an address, all tokens go with \
+         its host",
+    ),
 ];
 
 /// Agents whose instances agree among themselves which of them is promoted.

@@ -3,6 +3,7 @@
 //! Architecture invariant: facts about agents and hosts come in as data; nothing here looks at a machine.
 
 mod agents;
+mod brokers;
 mod dependencies;
 mod facts;
 mod forecast;
@@ -114,6 +115,7 @@ fn lint_at(
     linter.structure();
     linter.dependencies();
     linter.habits();
+    linter.brokers();
     linter.forecast();
     linter.hosts();
     let is_elsewhere = linter.is_elsewhere();

@@ -5,6 +5,7 @@
 
 mod haproxy;
 mod lines;
+mod memcached;
 mod my_cnf;
 mod rabbitmq;
 #[cfg(test)]
@@ -29,7 +30,24 @@ pub enum Kind {
     Rabbitmq,
     /// The error log of a database server, or its tail.
     DatabaseLog,
+    /// Memcached's own file.
+    Memcached,
+    /// A file of a service that uses caches and brokers (`nova.conf`, `keystone.conf` ...).
+    OpenStack,
 }
+
+/// Services whose files name caches and brokers.
+const OPENSTACK: [&str; 9] = [
+    "keystone",
+    "nova",
+    "glance",
+    "neutron",
+    "cinder",
+    "heat",
+    "placement",
+    "openstack",
+    "horizon",
+];
 
 impl Kind {
     /// Guesses from a path.
@@ -38,6 +56,10 @@ impl Kind {
         let name = path.rsplit('/').next().unwrap_or(path);
         if path.contains("rabbitmq") {
             Some(Self::Rabbitmq)
+        } else if name.contains("memcached") {
+            Some(Self::Memcached)
+        } else if OPENSTACK.iter().any(|service| path.contains(service)) {
+            Some(Self::OpenStack)
         } else if name.contains("haproxy") {
             Some(Self::Haproxy)
         } else if ["my.cnf", "mysql", "mariadb", "galera"]
@@ -138,6 +160,8 @@ pub fn check(file: File<'_>, surroundings: &Surroundings) -> Vec<Diagnostic> {
         Kind::Haproxy => haproxy::check(file.text, surroundings),
         Kind::Rabbitmq => rabbitmq::check(file.text),
         Kind::DatabaseLog => transfer::check(file.text, surroundings),
+        Kind::Memcached => memcached::check_daemon(file.text),
+        Kind::OpenStack => memcached::check_client(file.text),
     };
     found.sort_by_key(|d| d.span.map_or(usize::MAX, |span| span.start));
     found

@@ -76,6 +76,33 @@ fn limits_come_from_the_database_file() {
     assert_eq!(gathered.max_connections, Some(100));
 }
 
+/// What the document ended up with, and the two variants that it rejected.
+#[test]
+fn caches_as_they_were_tried() {
+    let nothing = Surroundings::default();
+    let good = report(
+        "nova.conf",
+        "[cache]\nmemcached_servers = localhost:11211\n",
+        &nothing,
+    );
+    assert!(good.contains("0 errors, 0 warnings"), "{good}");
+    let daemon = "-d\n-U 0\n-m 64\n-l 127.0.0.1,10.0.0.7\n-p 11211\n-c 4096\n";
+    let good = report("/etc/memcached.conf", daemon, &nothing);
+    assert!(good.contains("0 errors, 0 warnings"), "{good}");
+    let sysconfig = "MEMCACHED_PARAMS=\"-U 0 -m 64 -l 127.0.0.1,10.0.0.7 -p 11211 -c 4096\"\n";
+    let good = report("/etc/sysconfig/memcached", sysconfig, &nothing);
+    assert!(good.contains("0 errors, 0 warnings"), "{good}");
+    let tried = "memcached_servers = controller01:11211,controller02:11211\n# or\nmemcached_servers = controller:11211\n\
+                 transport_url = rabbit://openstack:secret@controller01:5672,openstack:secret@controller02:5672/openstack\n";
+    insta::assert_snapshot!(report(
+        "/etc/nova/nova.conf.d/100-custom.conf",
+        tried,
+        &nothing
+    ));
+    let open = "-l 0.0.0.0\n-U 11211\n";
+    insta::assert_snapshot!(report("memcached.conf", open, &nothing));
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in "(?s).{0,300}") {

@@ -212,8 +212,7 @@ fn call(configuration: &Configuration, args: &Args) -> Result<AgentCall> {
 
 /// Whether a value is better not shown.
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["passw", "passwd", "secret", "token"].iter().any(|word| name.contains(word))
+    crate::mask::is_secret(name)
 }
 
 fn quoted(value: &str) -> String {

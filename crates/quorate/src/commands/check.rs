@@ -199,7 +199,7 @@ fn service_files(args: &Args, configuration: &Checked) -> Result<Vec<Checked>> {
     for path in &args.files[1..] {
         let name = path.display().to_string();
         let kind = services::Kind::of(&name).ok_or_else(|| {
-            Error::new(format!("{name} is no file that check knows"), "known are my.cnf and *.cnf of mysql, haproxy.cfg, files of rabbitmq, *.log of mysql")
+            Error::new(format!("{name} is no file that check knows"), "known are my.cnf and *.cnf of mysql, haproxy.cfg, files of rabbitmq, *.log of mysql, memcached.conf, and those of OpenStack's services")
                 .exit(Exit::Usage)
         })?;
         texts.push((name, read(path)?, kind));

@@ -119,7 +119,7 @@ impl Session {
     fn show(&self, rest: &[&str]) -> Result<()> {
         let as_xml = rest.first() == Some(&"xml");
         let ids: Vec<String> = rest.iter().skip(usize::from(as_xml)).filter(|id| **id != "changed").map(|id| (*id).to_owned()).collect();
-        print!("{}", shown(&self.document(), &ids, as_xml)?);
+        print!("{}", crate::mask::mask(&shown(&self.document(), &ids, as_xml)?));
         Ok(())
     }
 

@@ -27,13 +27,14 @@ pub struct Args {
 /// Shows it.
 pub fn run(args: Args, context: &Context) -> Result {
     let current = Current::fetch(context)?;
-    let text = read_file(&args.file)?;
+    let text = crate::mask::unmask(&read_file(&args.file)?, &current.text)?;
     let name = args.file.display().to_string();
     let mut change = if args.update { update(&current, &text, &name, false)? } else { Change::new(text, &name) };
     change.no_host = args.no_host;
     let found = new_findings(&current, &change);
     let impact = Impact::of(&current, &change.text);
     let diff = unified_diff(&current.text, &change.text, "configuration");
+    let diff = crate::mask::mask_lines(&diff);
     let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
     if context.json {
         let diagnostics: Vec<_> = found.iter().map(|d| diagnostic_json(d, &change.text)).collect();

@@ -18,12 +18,16 @@ pub struct Args {
     /// As CIB XML.
     #[arg(long)]
     xml: bool,
+    /// With passwords and cookies; a text with their masks can be applied again as it is.
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// Shows it.
 pub fn run(args: Args, context: &Context) -> Result {
     let current = Current::fetch(context)?;
     let text = shown(&current.document(), &args.ids, args.xml)?;
+    let text = if args.secrets { text } else { crate::mask::mask(&text) };
     if context.json {
         let document = &current.state.document;
         println!("{}", json!({"text": text, "revision": document.revision, "who": document.who, "changed_ms": document.wall_ms}));
