@@ -222,6 +222,15 @@ async fn external_ipmi_powers_off_and_the_state_is_read_from_the_controller() {
             "{action}: {result:?}"
         );
     }
+    // What it logs is its reason: without it an operator would only learn that it failed.
+    let mut wrong = parameters.clone();
+    wrong[3].1 = "wrong".into();
+    let refused = run(&bench, "external/ipmi", "monitor", wrong).await;
+    assert_eq!(refused.outcome, Outcome::Exited(1), "{refused:?}");
+    assert!(
+        refused.exit_reason.contains("Unable to establish"),
+        "{refused:?}"
+    );
     let listed = run(&bench, "external/ipmi", "list", parameters).await;
     assert_eq!(listed.output.trim(), "n1");
 }

@@ -27,7 +27,7 @@ fn child(test: &str, manner: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, manner)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -40,7 +40,8 @@ fn be_child(manner: &str) {
     match Lab::up(&options) {
         Ok(lab) => {
             println!("\nthe lab is up");
-            std::thread::sleep(Duration::from_secs(300));
+            // Until it is killed, or its parent is gone.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
             drop(lab);
         }
         Err(error) => println!("\nno lab: {error}"),

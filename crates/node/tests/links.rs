@@ -245,9 +245,10 @@ async fn of_two_machines_with_one_name_the_second_is_refused() {
     // The first one speaks all the time, as members do.
     let (hub, to) = (first.hub.clone(), a.name.clone());
     let speaking = tokio::spawn(async move {
+        let mut rhythm = tokio::time::interval(Duration::from_millis(50));
         loop {
+            rhythm.tick().await;
             hub.send(&to, Some(Link(0)), b"alive".to_vec());
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     a.frame().await;

@@ -195,6 +195,51 @@ fn status_of_a_bad_day() {
     insta::assert_snapshot!(zoneless(&text::status(&picture)));
 }
 
+/// A fence device that failed wherever it may run is nothing that waits in a list of failures: the next fencing fails.
+#[test]
+fn what_was_given_up_everywhere_is_said_first_with_the_way_out() {
+    let (mut state, local) = cluster();
+    let device = "primitive fence-n1 stonith:external/ipmi params hostname=n1\n";
+    state.document.text = format!("{TEXT}{device}");
+    let failed = OpRecord {
+        key: "fence-n1_start_0".into(),
+        exit_reason: "the password is wrong".into(),
+        ..op("start", 9, 1, 0)
+    };
+    let mut record = ResourceRecord {
+        class: "stonith".into(),
+        ..ResourceRecord::default()
+    };
+    // After a start that failed the manager stops what may be left of it.
+    record
+        .operations
+        .insert("fence-n1_last_0".into(), op("stop", 10, 0, 0));
+    record
+        .operations
+        .insert("fence-n1_last_failure_0".into(), failed);
+    let n2 = state.nodes.get_mut(&NodeName::from("n2")).unwrap();
+    n2.resources.insert("fence-n1".into(), record);
+    let state = ClusterState::decode(&state.encode()).unwrap();
+    let picture = Picture::new(&state, &local);
+    assert!(picture.needs_attention());
+    let said = text::status(&picture);
+    assert!(
+        said.contains(
+            "\nBLOCKED\n  fence-n1: it runs nowhere, it failed on n2 (the password is wrong); a fencing that needs it may \
+             fail\n    -> `quorate fence check`"
+        ),
+        "{said}"
+    );
+    // What is stopped on purpose is not blocked.
+    let mut stopped = state;
+    stopped.document.text = stopped
+        .document
+        .text
+        .replace("hostname=n1", "hostname=n1 meta target-role=Stopped");
+    let stopped = ClusterState::decode(&stopped.encode()).unwrap();
+    assert!(!Picture::new(&stopped, &local).needs_attention());
+}
+
 #[test]
 fn crm_mon_by_node() {
     let shape = Shape {

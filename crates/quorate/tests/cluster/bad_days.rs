@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::daemons::{Node, alone, join_by, one_resource, start_after, state_of, three, where_is};
+use crate::daemons::{
+    Node, alone, join_by, single_with_resource, start_after, state_of, three, where_is,
+};
 
 #[test]
 fn tokens_names_and_verbs_without_a_daemon_are_refused_in_words() {
@@ -183,14 +185,9 @@ fn a_truncated_store_is_refused_in_words() {
 fn of_two_administrators_the_second_gets_a_conflict_with_the_difference() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
-    let Some(file) = one_resource(root.path()) else {
+    let Some((mut node, file)) = single_with_resource(root.path()) else {
         return;
     };
-    let mut node = Node::new(root.path(), "n1");
-    node.init();
-    node.start();
-    node.until("itself leading", |s| s["leader"] == "n1");
-    node.good(&["apply", file.to_str().unwrap(), "--yes"]);
 
     let editor = root.path().join("editor");
     let other = root.path().join("other.crm");
@@ -230,15 +227,9 @@ fn of_two_administrators_the_second_gets_a_conflict_with_the_difference() {
 fn a_configuration_that_would_stop_everything_says_so_before_it_asks() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
-    let Some(file) = one_resource(root.path()) else {
+    let Some((node, file)) = single_with_resource(root.path()) else {
         return;
     };
-    let mut node = Node::new(root.path(), "n1");
-    node.init();
-    node.start();
-    node.until("itself leading", |s| s["leader"] == "n1");
-    node.good(&["apply", file.to_str().unwrap(), "--yes"]);
-    node.until("d1 started", |s| where_is(s, "d1").is_some());
     let text = fs::read_to_string(&file).unwrap();
     fs::write(
         &file,

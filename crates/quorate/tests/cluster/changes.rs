@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::daemons::{Node, alone, one_resource, where_is};
+use crate::daemons::{alone, one_resource, single, where_is};
 
 #[test]
 fn a_configuration_is_changed_in_every_way_and_keeps_its_comments() {
@@ -13,10 +13,7 @@ fn a_configuration_is_changed_in_every_way_and_keeps_its_comments() {
     let Some(file) = one_resource(root.path()) else {
         return;
     };
-    let mut node = Node::new(root.path(), "n1");
-    node.init();
-    node.start();
-    node.until("itself leading", |s| s["leader"] == "n1");
+    let mut node = single(root.path());
     let text = fs::read_to_string(&file).unwrap();
     let commented = format!("# first of all\n{text}# the last word\n");
     fs::write(&file, &commented).unwrap();
@@ -127,10 +124,7 @@ fn crm_configure_load_update_refuses_errors_and_forced_loads_the_rest() {
     let Some(file) = one_resource(root.path()) else {
         return;
     };
-    let mut node = Node::new(root.path(), "n1");
-    node.init();
-    node.start();
-    node.until("itself leading", |s| s["leader"] == "n1");
+    let node = single(root.path());
     let good = fs::read_to_string(&file).unwrap();
     let bad = format!("{good}group g1 d1 glance-ip-p meta target-role=Started\n");
     fs::write(&file, &bad).unwrap();

@@ -287,6 +287,34 @@ pub fn state_of<'a>(status: &'a Value, name: &str) -> &'a str {
         .unwrap_or("absent")
 }
 
+/// A running cluster of one.
+pub fn single(root: &Path) -> Node {
+    let mut node = Node::new(root, "n1");
+    node.init();
+    node.start();
+    node.until("itself leading", |s| s["leader"] == "n1");
+    node
+}
+
+/// The same where `d1` runs, with its configuration's file; nothing where the agent is not installed.
+pub fn single_with_resource(root: &Path) -> Option<(Node, PathBuf)> {
+    let file = one_resource(root)?;
+    let node = single(root);
+    node.good(&["apply", file.to_str().unwrap(), "--yes"]);
+    node.until("d1 started", |s| where_is(s, "d1").is_some());
+    Some((node, file))
+}
+
+/// Three where `d1` runs, and its node's name.
+pub fn three_with_resource(root: &Path) -> Option<(Vec<Node>, String)> {
+    let file = one_resource(root)?;
+    let nodes = three(root);
+    nodes[0].good(&["apply", file.to_str().unwrap(), "--yes"]);
+    let status = nodes[0].until("d1 started", |s| where_is(s, "d1").is_some());
+    let home = where_is(&status, "d1").unwrap();
+    Some((nodes, home))
+}
+
 /// A running cluster of three.
 pub fn three(root: &Path) -> Vec<Node> {
     let mut nodes: Vec<Node> = ["n1", "n2", "n3"]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::daemons::{alone, one_resource, state_of, three, where_is};
+use crate::daemons::{Node, alone, state_of, three, three_with_resource, where_is};
 
 #[test]
 fn three_daemons_survive_kill_9_of_one_and_of_all() {
@@ -56,13 +56,9 @@ fn hup_restarts_and_term_drains() {
 fn a_killed_daemon_finds_its_resource_again_and_a_stopped_one_hands_it_over() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
-    let Some(file) = one_resource(root.path()) else {
+    let Some((mut nodes, home)) = three_with_resource(root.path()) else {
         return;
     };
-    let mut nodes = three(root.path());
-    nodes[0].good(&["apply", file.to_str().unwrap(), "--yes"]);
-    let status = nodes[0].until("d1 started", |s| where_is(s, "d1").is_some());
-    let home = where_is(&status, "d1").unwrap();
     let holder = nodes.iter().position(|n| n.name == home).unwrap();
     let state = root.path().join("d1.state");
     let begun = fs::metadata(&state).unwrap().modified().unwrap();
@@ -112,9 +108,36 @@ fn a_killed_daemon_finds_its_resource_again_and_a_stopped_one_hands_it_over() {
             .contains("d1 (ocf:heartbeat:Dummy): Started on")
     );
     assert!(nodes[other].good(&["history", "d1"]).contains("d1_start_0"));
+    every_single_fault_on_paper(&nodes[other]);
     assert!(
         nodes[other]
             .bad(&["explain", "nothing"])
             .contains("there are: d1")
     );
+}
+
+/// `check --faults live`: what the running cluster would survive, each fault with the place and the time.
+fn every_single_fault_on_paper(node: &Node) {
+    let output = node.quorate(&["check", "--faults", "live"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for words in ["n1", "n2", "n3", "d1"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let output = node.quorate(&["check", "--faults", "live", "--json"]);
+    let matrix: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = matrix["single"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{matrix:#}"));
+    let home = where_is(&node.status().unwrap(), "d1").unwrap();
+    for (name, outcome) in ["n1", "n2", "n3"].map(|name| (name, name == home)) {
+        let fault = format!("node {name} lost");
+        let row = rows
+            .iter()
+            .find(|row| row["faults"][0] == *fault)
+            .unwrap_or_else(|| panic!("{fault}: {matrix:#}"));
+        let told = &row["services"][0]["outcome"];
+        assert_eq!(told != "untouched", outcome, "{row:#}");
+        assert_ne!(row["services"][0]["nodes"][0], *name, "{row:#}");
+    }
 }

@@ -1,22 +1,16 @@
 //! A majority is lost for good; a removed machine comes back.
 
-use std::fs;
-
 use serde_json::Value;
 
-use crate::daemons::{alone, join_by, one_resource, state_of, three, where_is};
+use crate::daemons::{alone, join_by, state_of, three_with_resource, where_is};
 
 #[test]
 fn one_of_three_goes_on_after_two_are_lost_for_good() {
     let _alone = alone();
     let root = tempfile::tempdir().unwrap();
-    let Some(file) = one_resource(root.path()) else {
+    let Some((mut nodes, home)) = three_with_resource(root.path()) else {
         return;
     };
-    let mut nodes = three(root.path());
-    nodes[0].good(&["apply", file.to_str().unwrap(), "--yes"]);
-    let status = nodes[0].until("d1 started", |s| where_is(s, "d1").is_some());
-    let home = where_is(&status, "d1").unwrap();
     let refused = nodes[0].bad(&["recover", "--lost", "n2", "--yes-they-are-off-for-good"]);
     assert!(refused.contains("has a quorum"), "{refused}");
 
@@ -80,5 +74,4 @@ fn one_of_three_goes_on_after_two_are_lost_for_good() {
         state_of(&survivor.status().unwrap(), &returned.name),
         "absent"
     );
-    let _ = fs::remove_file(file);
 }
