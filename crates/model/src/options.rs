@@ -56,6 +56,12 @@ use OptionKind::{Boolean, Choice, Integer, Percent, Score, Text, Time, TimeOrMin
 /// Cluster options: Pacemaker's and this project's own.
 pub const CLUSTER: &[KnownOption] = &[
     option(
+        "revoked-clients",
+        Text,
+        "",
+        "names of remote operators whose credentials count no more",
+    ),
+    option(
         "detection-time",
         Time,
         "1s",

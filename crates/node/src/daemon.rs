@@ -1,9 +1,9 @@
 //! Assembles the daemon: settings, identity, store, links, agents, socket; then runs the core until it ends.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quorate_core::event::{Event, Link};
@@ -23,14 +23,18 @@ use crate::join::JoinDesk;
 use crate::link::tls::{TlsConfigs, TlsError, TlsHolder};
 use crate::link::{Hub, HubOptions, LinkEvents};
 use crate::local::{self, Clients};
+use crate::pki::certificate::Facts;
+use crate::remote::role::Operator;
 use crate::renewal::{self, CertificateNotice};
 use crate::storage::{self, StorageError};
 use crate::watchdog::Watchdog;
 use crate::world::Shell;
-use crate::{clock, priority};
+use crate::{clock, priority, remote, rotation};
 
 /// Bytes of frames that may wait for the core; more are dropped, which the core takes for loss.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Most operators on other machines at once.
+const GUESTS_MAX: usize = 64;
 /// After a drain's own limit the daemon stops all the same, this much later.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -118,10 +122,17 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         clients: clients.clone(),
         detection_ms: config.timing.detection_ms,
     };
+    let hub_slot: Arc<OnceLock<Arc<Hub>>> = Arc::default();
     let port = Port {
         events: events.clone(),
         waiting: waiting.clone(),
         joins: join_desk(&work, desk),
+        work: work.handle().clone(),
+        guests: Arc::new(tokio::sync::Semaphore::new(GUESTS_MAX)),
+        clients: clients.clone(),
+        paths: paths.clone(),
+        name: config.name.clone(),
+        hub: hub_slot.clone(),
     };
     let hub_options = HubOptions {
         name: NodeName(config.name.clone()),
@@ -133,6 +144,8 @@ pub fn run(options: &DaemonOptions) -> Result<Ending, DaemonError> {
         let _inside = links.enter();
         Hub::start(hub_options, TlsHolder::new(tls), Arc::new(port))
     };
+    // Nobody else fills it.
+    let _ = hub_slot.set(hub.clone());
     {
         let _inside = work.enter();
         local::serve(&paths.socket(), clients.clone())?;
@@ -402,6 +415,12 @@ struct Port {
     events: Sender<Event>,
     waiting: Arc<AtomicUsize>,
     joins: tokio::sync::mpsc::Sender<TlsStream<TcpStream>>,
+    work: Handle,
+    guests: Arc<tokio::sync::Semaphore>,
+    clients: Arc<Clients>,
+    paths: Paths,
+    name: String,
+    hub: Arc<OnceLock<Arc<Hub>>>,
 }
 
 impl LinkEvents for Port {
@@ -420,6 +439,25 @@ impl LinkEvents for Port {
     fn join(&self, stream: TlsStream<TcpStream>) {
         // Too many at once: the newcomer sees the connection close and tries again.
         let _ = self.joins.try_send(stream);
+    }
+    fn client(&self, stream: TlsStream<TcpStream>, operator: Operator) {
+        // Too many at once: the client sees the connection close.
+        let Ok(slot) = self.guests.clone().try_acquire_owned() else {
+            return;
+        };
+        let clients = self.clients.clone();
+        self.work.spawn(async move {
+            remote::server::serve(stream, operator, clients).await;
+            drop(slot);
+        });
+    }
+    fn rotation(&self, stream: TlsStream<TcpStream>, from: Facts) {
+        let Some(hub) = self.hub.get().cloned() else {
+            return;
+        };
+        let (paths, name) = (self.paths.clone(), self.name.clone());
+        self.work
+            .spawn(rotation::server::serve(stream, from, paths, name, hub));
     }
     fn log_info(&self, text: String) {
         tracing::info!("{text}");

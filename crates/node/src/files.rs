@@ -42,6 +42,16 @@ impl Paths {
     pub fn ca_key(&self) -> PathBuf {
         self.state.join("ca.key")
     }
+    /// The authority to come, while a rotation is under way.
+    #[must_use]
+    pub fn next_ca_certificate(&self) -> PathBuf {
+        self.state.join("ca.next.pem")
+    }
+    /// Its key.
+    #[must_use]
+    pub fn next_ca_key(&self) -> PathBuf {
+        self.state.join("ca.next.key")
+    }
     /// This node's certificate.
     #[must_use]
     pub fn certificate(&self) -> PathBuf {
@@ -79,6 +89,8 @@ impl Paths {
             self.key(),
             self.ca_certificate(),
             self.ca_key(),
+            self.next_ca_certificate(),
+            self.next_ca_key(),
         ]
     }
     /// Boot number.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quorate_core::admin::{Request, Response};
 use quorate_core::ids::NodeName;
+use quorate_node::remote::client::RemoteStream;
 
 use crate::context::Context;
 use crate::error::{Error, Exit};
@@ -13,16 +14,49 @@ use crate::error::{Error, Exit};
 /// Longest response that a client accepts.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 
-/// An open connection to the local daemon.
+/// An open connection to a daemon: the one of this host, or one over the network.
 #[derive(Debug)]
 pub struct Client {
-    stream: UnixStream,
+    stream: Stream,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Local(UnixStream),
+    Remote(Box<RemoteStream>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Local(stream) => stream.read(buffer),
+            Self::Remote(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Local(stream) => stream.write(bytes),
+            Self::Remote(stream) => stream.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Local(stream) => stream.flush(),
+            Self::Remote(stream) => stream.flush(),
+        }
+    }
 }
 
 #[allow(dead_code, reason = "verbs to come")]
 impl Client {
-    /// Connects to the daemon of this host.
+    /// Connects to the daemon of this host, or to the node that was named.
     pub fn connect(context: &Context) -> Result<Self, Error> {
+        if let Some((address, file)) = &context.remote {
+            return Self::connect_remote(address, file);
+        }
         let stream = UnixStream::connect(&context.socket).map_err(|e| {
             let socket = context.socket.display();
             let help = match e.kind() {
@@ -36,13 +70,42 @@ impl Client {
             Error::new(format!("the daemon of this host does not answer at {socket}: {e}"), help)
                 .exit(Exit::NoDaemon)
         })?;
-        Ok(Self { stream })
+        Ok(Self {
+            stream: Stream::Local(stream),
+        })
+    }
+
+    fn connect_remote(address: &str, file: &std::path::Path) -> Result<Self, Error> {
+        let credentials = std::fs::read_to_string(file).map_err(|e| {
+            Error::new(
+                format!("{} cannot be read: {e}", file.display()),
+                "name the file that `quorate client add` wrote",
+            )
+            .exit(Exit::Usage)
+        })?;
+        let address = quorate_node::config::complete_address(address)
+            .map_err(|e| Error::new(e.to_string(), "").exit(Exit::Usage))?;
+        let stream = RemoteStream::connect(&address, &credentials).map_err(|e| {
+            Error::new(
+                format!("the node at {address} does not answer: {e}"),
+                "name another node of the cluster; new credentials come from `quorate client add` on a server",
+            )
+            .exit(Exit::NoDaemon)
+        })?;
+        Ok(Self {
+            stream: Stream::Remote(Box::new(stream)),
+        })
     }
 
     /// Limits how long a read may take; `None` waits for ever.
     pub fn timeout(&self, limit: Option<Duration>) {
         // Only a zero duration is refused.
-        let _ = self.stream.set_read_timeout(limit);
+        match &self.stream {
+            Stream::Local(stream) => {
+                let _ = stream.set_read_timeout(limit);
+            }
+            Stream::Remote(stream) => stream.timeout(limit),
+        }
     }
 
     /// Asks, and gives the first response; a refusal becomes an error.
@@ -58,7 +121,8 @@ impl Client {
             .map_err(|_| Error::new("the request is longer than 4 GiB", ""))?;
         let mut frame = length.to_be_bytes().to_vec();
         frame.extend_from_slice(&bytes);
-        self.stream.write_all(&frame).map_err(gone)
+        self.stream.write_all(&frame).map_err(gone)?;
+        self.stream.flush().map_err(gone)
     }
 
     /// Waits for the next response; a refusal becomes an error.

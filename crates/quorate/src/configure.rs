@@ -451,10 +451,7 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
     }
     if !context.json {
         if !context.yes || std::io::stdout().is_terminal() {
-            print!(
-                "{}",
-                unified_diff(&current.text, &change.text, "configuration")
-            );
+            print!("{}", masked_diff(&current.text, &change.text));
         }
         change.notes.iter().for_each(|note| println!("{note}"));
         print!("{}", impact.text());
@@ -497,7 +494,7 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
         } => Err(Error::new(
             format!(
                 "{who} has changed the configuration meanwhile (revision {revision}):\n{}",
-                unified_diff(&current.text, &text, "configuration")
+                masked_diff(&current.text, &text)
             ),
             "look at the change and apply yours again",
         )
@@ -506,14 +503,24 @@ pub fn apply(context: &Context, current: &Current, change: &Change) -> Result {
     }
 }
 
+/// What changes, without passwords and keys.
+pub fn masked_diff(before: &str, after: &str) -> String {
+    let diff = unified_diff(&crm::mask(before), &crm::mask(after), "configuration");
+    if diff.is_empty() && before != after {
+        return "A password or key changes; it is not shown.\n".to_owned();
+    }
+    diff
+}
+
 /// Prints findings; notes only where nothing is worse.
 fn report(found: &[Diagnostic], change: &Change, context: &Context) {
     if context.json {
         return;
     }
+    let text = crm::mask_in_place(&change.text, found);
     let source = Source {
         name: &change.name,
-        text: &change.text,
+        text: &text,
     };
     for diagnostic in found.iter().filter(|d| d.severity > Severity::Note) {
         eprintln!(
@@ -568,6 +575,19 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The same for a file that must not be there yet: nobody can have put a link in its place.
+pub fn write_new_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)?;
     file.write_all(text.as_bytes())?;

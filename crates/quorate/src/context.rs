@@ -23,6 +23,18 @@ pub struct Global {
     /// Do not ask, do it.
     #[arg(long, short = 'y', global = true)]
     pub yes: bool,
+    /// Ask a node of a cluster over the network: ADDRESS:PORT.
+    #[arg(
+        long,
+        global = true,
+        env = "QUORATE_REMOTE",
+        value_name = "ADDRESS",
+        requires = "credentials"
+    )]
+    pub remote: Option<String>,
+    /// Who asks it: the file that `quorate client add` wrote.
+    #[arg(long, global = true, env = "QUORATE_CREDENTIALS", value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
 }
 
 /// How a verb runs.
@@ -34,6 +46,8 @@ pub struct Context {
     pub socket: PathBuf,
     /// Do not ask.
     pub yes: bool,
+    /// A node elsewhere, and the file that says who asks it.
+    pub remote: Option<(String, PathBuf)>,
 }
 
 impl Context {
@@ -78,6 +92,7 @@ impl Context {
             json: global.json,
             socket: global.socket,
             yes: global.yes,
+            remote: global.remote.zip(global.credentials),
         }
     }
 
@@ -97,6 +112,7 @@ impl Context {
             json: false,
             socket,
             yes: false,
+            remote: None,
         }
     }
 }

@@ -27,6 +27,7 @@ pub fn keep_told(socket: PathBuf) -> Option<Sender<()>> {
         json: false,
         socket,
         yes: true,
+        remote: None,
     };
     let tell_all = move || {
         loop {

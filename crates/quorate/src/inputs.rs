@@ -58,7 +58,8 @@ impl Inputs {
         Ok(Self {
             cib: facts::cib(&state, quorum, local.wall_ms),
             options: options(local.wall_ms / 1000),
-            text: state.document.text.clone(),
+            // Explanations print its lines.
+            text: crm::mask(&state.document.text),
             name: "configuration".to_owned(),
             surroundings: Surroundings {
                 witnesses,
@@ -111,10 +112,11 @@ impl Inputs {
             links: LINKS,
             ..Surroundings::default()
         };
+        let is_xml = text.trim_start().starts_with('<');
         Ok(Self {
             cib,
             options: options(now),
-            text,
+            text: if is_xml { text } else { crm::mask(&text) },
             name,
             live: None,
             surroundings,

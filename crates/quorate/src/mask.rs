@@ -7,8 +7,7 @@ use quorate_model::diag::Span;
 
 use crate::error::{Error, Exit, Result};
 
-/// What stands in a secret's place.
-pub const MASK: &str = "********";
+pub use quorate_model::crm::MASK;
 
 /// Whether a parameter of that name holds a secret.
 #[must_use]

@@ -14,6 +14,7 @@ mod parser;
 mod print;
 mod references;
 mod remove;
+mod secrets;
 mod spans;
 mod statement;
 mod strip;
@@ -22,6 +23,7 @@ pub use document::Document;
 pub use edit::{EditError, Edited, GroupChange, OnExisting};
 pub use lexer::{STATEMENTS_MAX, TEXT_BYTES_MAX, WORDS_MAX};
 pub use print::{Detail, print, print_with};
+pub use secrets::{MASK, is_secret, mask, mask_configuration, mask_in_place};
 pub use spans::Spans;
 pub use statement::{Body, LevelSpec, Reference, Statement, Verb};
 

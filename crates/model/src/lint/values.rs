@@ -3,6 +3,7 @@
 use super::Linter;
 use super::view::{View, pairs};
 use crate::cib::{AttributeSet, CloneChild, Operation, Pair, Resource, SetKind};
+use crate::crm::is_secret;
 use crate::diag::{Code, Diagnostic, Severity, Span, nearest};
 use crate::options::{self, KnownOption};
 
@@ -75,13 +76,7 @@ impl Linter<'_> {
 
     fn password(&mut self, at: usize, owner: &str, pair: &Pair) {
         let name = pair.name.to_ascii_lowercase();
-        let is_secret = (name.contains("passw")
-            || name.contains("secret")
-            || name.ends_with("_cookie")
-            || name == "pass")
-            && !["_file", "_script", "_method", "_use_empty", "_path"]
-                .iter()
-                .any(|end| name.ends_with(end));
+        let is_secret = is_secret(&name);
         let value = pair.value.as_deref().unwrap_or("");
         if !is_secret || value.is_empty() || value.starts_with('/') {
             return;

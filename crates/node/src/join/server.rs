@@ -119,7 +119,11 @@ impl JoinDesk {
         };
         let reply = JoinReply::Accepted {
             certificate,
-            authority: authority.certificate_pem().to_owned(),
+            // Everything that is trusted: a rotation may be under way.
+            authority: files::read(&self.paths.ca_certificate())
+                .ok()
+                .flatten()
+                .unwrap_or_else(|| authority.certificate_pem().to_owned()),
             authority_key: (!request.is_witness).then(|| authority.key_pem().to_owned()),
             identity,
             detection_ms: self.detection_ms,

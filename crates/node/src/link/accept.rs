@@ -8,13 +8,14 @@ use quorate_core::event::Link;
 use quorate_core::ids::NodeName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::dial::HANDSHAKE_LIMIT;
 use super::hello::{self, Hello};
 use super::hub::Hub;
 use super::{connection, tls};
-use crate::pki::certificate::Facts;
+use crate::pki::certificate::{Facts, operator_of};
 
 /// Most handshakes at once; more wait in the kernel's queue.
 const HANDSHAKES_MAX: usize = 32;
@@ -69,6 +70,18 @@ pub(super) async fn listen(hub: Arc<Hub>, link: Link, address: SocketAddr) {
     }
 }
 
+fn offers(start: &StartHandshake<TcpStream>, protocol: &[u8]) -> bool {
+    start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut offered| offered.any(|p| p == protocol))
+}
+
+fn shown(stream: &TlsStream<TcpStream>) -> Option<&[u8]> {
+    let certificates = stream.get_ref().1.peer_certificates()?;
+    certificates.first().map(|der| &**der)
+}
+
 type Served = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The handshake. Gives what then serves the connection, or nothing where somebody else does.
@@ -77,10 +90,7 @@ async fn greet(hub: &Arc<Hub>, link: Link, stream: TcpStream) -> Result<Option<S
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
     let start = acceptor.await.map_err(|e| tls::explain(&e))?;
     let configs = hub.tls().get();
-    let wants_to_join = start
-        .client_hello()
-        .alpn()
-        .is_some_and(|mut offered| offered.any(|p| p == tls::JOIN_PROTOCOL));
+    let wants_to_join = offers(&start, tls::JOIN_PROTOCOL);
     if wants_to_join {
         let stream = start
             .into_stream(configs.join.clone())
@@ -89,16 +99,34 @@ async fn greet(hub: &Arc<Hub>, link: Link, stream: TcpStream) -> Result<Option<S
         hub.events().join(stream);
         return Ok(None);
     }
+    if offers(&start, tls::CLIENT_PROTOCOL) {
+        let stream = start
+            .into_stream(configs.client.clone())
+            .await
+            .map_err(|e| tls::explain(&e))?;
+        let operator = shown(&stream)
+            .and_then(|der| operator_of(der).ok().flatten())
+            .ok_or_else(|| "it showed no certificate of an operator".to_owned())?;
+        hub.events().client(stream, operator);
+        return Ok(None);
+    }
+    if offers(&start, tls::AUTHORITY_PROTOCOL) {
+        let stream = start
+            .into_stream(configs.authority.clone())
+            .await
+            .map_err(|e| tls::explain(&e))?;
+        let facts = shown(&stream)
+            .and_then(|der| Facts::of_der(der).ok())
+            .filter(|facts| hub.is_member(facts))
+            .ok_or_else(|| "it wants to rotate the authority and is no member".to_owned())?;
+        hub.events().rotation(stream, facts);
+        return Ok(None);
+    }
     let mut stream = start
         .into_stream(configs.accept.clone())
         .await
         .map_err(|e| tls::explain(&e))?;
-    let shown = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(<[_]>::first);
-    let facts = shown
+    let facts = shown(&stream)
         .and_then(|der| Facts::of_der(der).ok())
         .ok_or_else(|| "it showed no certificate of a node".to_owned())?;
     let greeting = hello::receive(&mut stream)

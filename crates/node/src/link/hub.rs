@@ -18,6 +18,7 @@ use super::tls::TlsHolder;
 use super::{accept, dial};
 use crate::clock;
 use crate::pki::certificate::Facts;
+use crate::remote::role::Operator;
 
 /// A link that was silent for longer is not taken for the log while another one speaks.
 const FRESH_MS: u64 = 300;
@@ -34,6 +35,10 @@ pub trait LinkEvents: Send + Sync {
     fn frame(&self, from: &NodeName, link: Link, bytes: Vec<u8>);
     /// Somebody wants to join, and has no certificate yet.
     fn join(&self, stream: TlsStream<TcpStream>);
+    /// An operator on another machine.
+    fn client(&self, _stream: TlsStream<TcpStream>, _operator: Operator) {}
+    /// A member that leads a rotation of the authority.
+    fn rotation(&self, _stream: TlsStream<TcpStream>, _from: Facts) {}
     /// A sentence for the log.
     fn log_info(&self, text: String);
     /// A sentence for the log that is worth a look.
@@ -83,8 +88,8 @@ pub(super) struct PeerLink {
 
 #[derive(Debug, Default)]
 struct PeerLinkState {
-    /// Certificate of the connection.
-    fingerprint: Option<[u8; 32]>,
+    /// Public key of the connection: it stays when the certificate is renewed.
+    key: Option<[u8; 32]>,
     /// Ends the present accepted connection.
     replaced: Option<Arc<Notify>>,
     /// The last trouble and when it was told.
@@ -319,6 +324,20 @@ impl Hub {
             .cloned()
     }
 
+    /// Whether a certificate is that of a member as it is now, or this node's own.
+    pub(super) fn is_member(&self, facts: &Facts) -> bool {
+        if facts.name == self.options.name.0 {
+            return facts.key == self.tls.get().own.key;
+        }
+        self.lock_peers()
+            .get(&NodeName(facts.name.clone()))
+            .is_some_and(|entry| {
+                entry.peer.fingerprint.is_empty()
+                    || entry.peer.fingerprint == data_encoding::HEXLOWER.encode(&facts.fingerprint)
+                    || facts.made_s >= entry.peer.admitted_wall_ms.div_euclid(1000)
+            })
+    }
+
     /// Whether that certificate may speak for the peer: not while another one does.
     pub(super) fn admit(&self, peer: &PeerLink, facts: &Facts) -> Result<(), String> {
         let entry = self
@@ -345,12 +364,7 @@ impl Hub {
         for rival in rivals {
             let is_alive = rival.is_connected.load(Ordering::Relaxed)
                 && rival.silent_ms().is_some_and(|ms| ms < ALIVE_MS);
-            if is_alive
-                && rival
-                    .lock()
-                    .fingerprint
-                    .is_some_and(|f| f != facts.fingerprint)
-            {
+            if is_alive && rival.lock().key.is_some_and(|key| key != facts.key) {
                 return Err(format!(
                     "another machine is connected under the name `{}`: two nodes have one name; stop one of them and \
                      let it join under a name of its own",
@@ -358,7 +372,7 @@ impl Hub {
                 ));
             }
         }
-        peer.lock().fingerprint = Some(facts.fingerprint);
+        peer.lock().key = Some(facts.key);
         Ok(())
     }
 

@@ -17,6 +17,11 @@ pub const LINK_PROTOCOL: &[u8] = b"quorate/1";
 /// Application protocol of joining.
 pub const JOIN_PROTOCOL: &[u8] = b"quorate-join/1";
 
+/// Application protocol of operators on other machines.
+pub const CLIENT_PROTOCOL: &[u8] = b"quorate-client/1";
+/// Application protocol of a rotation of the authority.
+pub const AUTHORITY_PROTOCOL: &[u8] = b"quorate-authority/1";
+
 /// Why the certificates of this node cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -77,6 +82,19 @@ impl Identity {
         })
     }
 
+    /// Whether the own certificate is of that authority.
+    #[must_use]
+    pub fn is_signed_by(&self, authority_pem: &str) -> bool {
+        let check = || {
+            let authority = authority_of(authority_pem).ok()?;
+            let own = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).ok()?;
+            let (_, authority) = x509_parser::parse_x509_certificate(&authority).ok()?;
+            let (_, own) = x509_parser::parse_x509_certificate(&own).ok()?;
+            own.verify_signature(Some(authority.public_key())).ok()
+        };
+        check().is_some()
+    }
+
     /// What the own certificate says.
     pub fn facts(&self) -> Result<Facts, PkiError> {
         Facts::of_pem(&self.certificate_pem)
@@ -92,6 +110,10 @@ pub struct TlsConfigs {
     pub accept: Arc<ServerConfig>,
     /// Accepting a node that has no certificate yet.
     pub join: Arc<ServerConfig>,
+    /// Accepting an operator.
+    pub client: Arc<ServerConfig>,
+    /// Accepting a member that rotates the authority.
+    pub authority: Arc<ServerConfig>,
     /// What the own certificate says.
     pub own: Facts,
 }
@@ -119,9 +141,14 @@ impl TlsConfigs {
             .map_err(|e| PkiError::damaged("this node's certificate (node.pem)", e))?;
         let chain = vec![certificate, authority.clone()];
         let mut roots = RootCertStore::empty();
-        roots
-            .add(authority)
-            .map_err(|e| TlsError::Unfit(e.to_string()))?;
+        // More than one while the authority is being rotated; the first signs.
+        for trusted in CertificateDer::pem_slice_iter(identity.authority_pem.as_bytes()) {
+            let trusted = trusted
+                .map_err(|e| PkiError::damaged("the authority's certificate (ca.pem)", e))?;
+            roots
+                .add(trusted)
+                .map_err(|e| TlsError::Unfit(e.to_string()))?;
+        }
         let roots = Arc::new(roots);
         let unfit = |e: rustls::Error| TlsError::Unfit(e.to_string());
 
@@ -143,15 +170,21 @@ impl TlsConfigs {
                 .with_protocol_versions(&[&rustls::version::TLS13])
                 .map_err(unfit)
         };
-        let mut accept = server()?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain.clone(), key_of(&identity.key_pem)?)
-            .map_err(unfit)?;
-        accept.alpn_protocols = vec![LINK_PROTOCOL.to_vec()];
-        accept.send_tls13_tickets = 0;
+        let mutual = |protocol: &[u8]| -> Result<ServerConfig, TlsError> {
+            let mut config = server()?
+                .with_client_cert_verifier(verifier.clone())
+                .with_single_cert(chain.clone(), key_of(&identity.key_pem)?)
+                .map_err(unfit)?;
+            config.alpn_protocols = vec![protocol.to_vec()];
+            config.send_tls13_tickets = 0;
+            Ok(config)
+        };
+        let accept = mutual(LINK_PROTOCOL)?;
+        let client = mutual(CLIENT_PROTOCOL)?;
+        let rotation = mutual(AUTHORITY_PROTOCOL)?;
         let mut join = server()?
             .with_no_client_auth()
-            .with_single_cert(chain, key_of(&identity.key_pem)?)
+            .with_single_cert(chain.clone(), key_of(&identity.key_pem)?)
             .map_err(unfit)?;
         join.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
         join.send_tls13_tickets = 0;
@@ -159,6 +192,8 @@ impl TlsConfigs {
             dial: Arc::new(dial),
             accept: Arc::new(accept),
             join: Arc::new(join),
+            client: Arc::new(client),
+            authority: Arc::new(rotation),
             own,
         })
     }

@@ -8,9 +8,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use time::{Duration, OffsetDateTime};
 
+use crate::remote::role::Role;
+
 /// The name that every certificate of a node carries besides the node's own: links check that a peer belongs to
 /// the cluster by the authority, and who it is by the subject.
 pub const SERVER_NAME: &str = "quorate";
+/// How the unit of an operator's certificate begins; the role follows.
+pub(crate) const CLIENT_UNIT: &str = "quorate-client-";
 /// Days that a node's certificate is valid.
 pub const NODE_DAYS: i64 = 730;
 /// Days that the authority is valid.
@@ -76,6 +80,9 @@ impl Authority {
 
     /// From its two files.
     pub fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, PkiError> {
+        // The first of several signs.
+        let first = split(certificate_pem).into_iter().next();
+        let certificate_pem = first.as_deref().unwrap_or(certificate_pem);
         let key = KeyPair::from_pem(key_pem)
             .map_err(|e| PkiError::damaged("the authority's key (ca.key)", e))?;
         let issuer = Issuer::from_ca_cert_pem(certificate_pem, key)
@@ -118,6 +125,30 @@ impl Authority {
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
+    /// A key and a certificate for an operator on another machine: (certificate, key). It cannot serve as a node's.
+    pub fn issue_client(
+        &self,
+        name: &str,
+        role: Role,
+        now_s: i64,
+        days: i64,
+    ) -> Result<(String, String), PkiError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(name);
+        params.distinguished_name.push(
+            DnType::OrganizationalUnitName,
+            format!("{CLIENT_UNIT}{}", role.as_str()),
+        );
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        validity(&mut params, now_s, days);
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
     /// A new certificate for a key that stays.
     pub fn renew(&self, key_pem: &str, name: &str, now_s: i64) -> Result<String, PkiError> {
         let key = KeyPair::from_pem(key_pem)
@@ -135,6 +166,25 @@ pub fn request(name: &str) -> Result<(String, Vec<u8>), PkiError> {
     params.distinguished_name = subject(name);
     let request = params.serialize_request(&key)?;
     Ok((key.serialize_pem(), request.der().to_vec()))
+}
+
+/// A request to sign a key that stays, DER.
+pub fn request_for(key_pem: &str, name: &str) -> Result<Vec<u8>, PkiError> {
+    let key = KeyPair::from_pem(key_pem)
+        .map_err(|e| PkiError::damaged("this node's key (node.key)", e))?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(name);
+    Ok(params.serialize_request(&key)?.der().to_vec())
+}
+
+/// The certificates of a text, each by itself: the first is the authority that signs, all are trusted.
+#[must_use]
+pub fn split(pem: &str) -> Vec<String> {
+    const END: &str = "-----END CERTIFICATE-----";
+    pem.split_inclusive(END)
+        .filter(|part| part.contains(END))
+        .map(|part| format!("{}\n", part.trim()))
+        .collect()
 }
 
 /// SHA-256 of an authority's certificate: what a token pins.

@@ -4,7 +4,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::authority::{BACKDATED_DAYS, PkiError};
+use super::authority::{BACKDATED_DAYS, CLIENT_UNIT, PkiError};
+use crate::remote::role::{Operator, Role};
 
 /// Days before its end from which on a certificate is warned of (and renewed where the authority's key is).
 pub const WARN_DAYS: i64 = 60;
@@ -20,6 +21,43 @@ pub struct Facts {
     pub not_after_s: i64,
     /// SHA-256 of the whole.
     pub fingerprint: [u8; 32],
+    /// SHA-256 of its public key: it stays when the certificate is renewed.
+    pub key: [u8; 32],
+}
+
+/// Whose certificate it is when it is an operator's; `None`: a node's.
+pub fn operator_of(der: &[u8]) -> Result<Option<Operator>, PkiError> {
+    let (_, parsed) =
+        X509Certificate::from_der(der).map_err(|e| PkiError::damaged("a certificate", e))?;
+    let units: Vec<&str> = parsed
+        .subject()
+        .iter_organizational_unit()
+        .filter_map(|unit| unit.as_str().ok())
+        .collect();
+    let Some(unit) = units.first() else {
+        return Ok(None);
+    };
+    let role = unit
+        .strip_prefix(CLIENT_UNIT)
+        .and_then(Role::parse)
+        .filter(|_| units.len() == 1)
+        .ok_or_else(|| PkiError::damaged("a certificate", "it names no role that is known"))?;
+    let mut names = parsed.subject().iter_common_name();
+    match (
+        names
+            .next()
+            .map(x509_parser::x509::AttributeTypeAndValue::as_str),
+        names.next(),
+    ) {
+        (Some(Ok(name)), None) => Ok(Some(Operator {
+            name: name.to_owned(),
+            role,
+        })),
+        _ => Err(PkiError::damaged(
+            "a certificate",
+            "it does not name one operator",
+        )),
+    }
 }
 
 /// How a certificate stands.
@@ -47,6 +85,12 @@ impl Facts {
     pub fn of_der(der: &[u8]) -> Result<Self, PkiError> {
         let (_, parsed) =
             X509Certificate::from_der(der).map_err(|e| PkiError::damaged("a certificate", e))?;
+        if parsed.subject().iter_organizational_unit().next().is_some() {
+            return Err(PkiError::damaged(
+                "a certificate",
+                "it is an operator's, not a node's",
+            ));
+        }
         let mut names = parsed.subject().iter_common_name();
         let name = match (
             names
@@ -67,6 +111,7 @@ impl Facts {
             made_s: parsed.validity().not_before.timestamp() + BACKDATED_DAYS * 86_400,
             not_after_s: parsed.validity().not_after.timestamp(),
             fingerprint: super::sha256(der),
+            key: super::sha256(parsed.public_key().raw),
         })
     }
 

@@ -77,7 +77,8 @@ pub fn run(args: Args, context: &Context) -> Result {
         print_json(&reports, &args);
     } else {
         for report in &reports {
-            let source = Source { name: &report.name, text: &report.text };
+            let text = report.without_secrets();
+            let source = Source { name: &report.name, text: &text };
             print!("{}", render_all(&report.found, source, std::io::stdout().is_terminal()));
         }
         if args.force {
@@ -161,6 +162,14 @@ impl Checked {
         let (document, found) = crm::parse(&text);
         let configuration = document.configuration().clone();
         Ok(Self { name, text, document: Some(document), configuration, found })
+    }
+
+    /// The text as findings show it.
+    fn without_secrets(&self) -> String {
+        match self.document {
+            Some(_) => crm::mask_in_place(&self.text, &self.found),
+            None => self.text.clone(),
+        }
     }
 
     /// What it means.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::configure::{Change, Current, apply, write_private};
+use crate::configure::{Change, Current, apply, write_new_private};
 use crate::context::Context;
 use crate::error::{Error, Exit, Result};
 
@@ -20,7 +20,7 @@ pub fn run(args: Args, context: &Context) -> Result {
     let name = format!("quorate-{}-{}.crm", current.state.document.revision, std::process::id());
     let path = std::env::temp_dir().join(name);
     let told = |e: std::io::Error| Error::new(format!("{}: {e}", path.display()), "set TMPDIR to a folder that you may write");
-    write_private(&path, &current.text).map_err(told)?;
+    write_new_private(&path, &current.text).map_err(told)?;
     let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".to_owned());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi").to_owned();

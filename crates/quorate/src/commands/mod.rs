@@ -94,8 +94,10 @@ verbs! {
     Fence => fence;
     /// Run an agent by hand, exactly as the cluster does.
     Agent => agent;
-    /// Show whose this host's certificate is, and until when.
+    /// Show whose this host's certificate is, and until when; change the cluster's authority.
     Certificate => certificate;
+    /// Let an operator ask the cluster from another machine, or stop letting him.
+    Client => client;
     /// Break something on purpose, watch, and judge against what the configured timers promise.
     Drill => drill;
     /// Hosts on this machine to rehearse on.

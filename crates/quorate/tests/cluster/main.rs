@@ -5,3 +5,4 @@ mod changes;
 mod daemons;
 mod life;
 mod recovery;
+mod security;
