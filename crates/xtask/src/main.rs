@@ -1,5 +1,6 @@
 //! What the README's commands call: `cargo xtask demo`, `cargo xtask test`, ...
 
+mod agent_tools;
 mod bench;
 mod compare;
 mod conformance;
@@ -30,6 +31,8 @@ enum Task {
     Conformance(conformance::Conformance),
     /// The scheduler against the installed peer, on random clusters.
     Compare(compare::Compare),
+    /// Which agent calls which tool with which options; writes docs/agent-tools.md.
+    AgentTools,
     /// All tests; installs what they need first (as root).
     Test,
     /// Everything that a change must pass: format, lints, documentation, dependencies, tests.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Demo(demo) => demo.run(),
         Task::Soak(soak) => soak.run(),
         Task::Bench(bench) => bench.run(),
+        Task::AgentTools => agent_tools::run(),
         Task::Test => verify::test(),
         Task::Verify => verify::verify(),
         Task::Install { peer } => install(peer),

@@ -260,6 +260,13 @@ pub fn tool(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// What is said to an option that is not known.
+#[cfg(test)]
+pub fn refusal(option: &str) -> Option<String> {
+    let error = Tool::try_parse_from(["crm_simulate", "-x", "f", option]).err()?;
+    (error.kind() == clap::error::ErrorKind::UnknownArgument).then(|| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::client::who;
 /// `CRM_EX_CONFIG`: what the tool ends with where there is no such attribute.
 const NOT_SET: u8 = 78;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     value('n', &["name"]),
     value('U', &["update"]),
     value('v', &["update-too"]),

@@ -51,7 +51,7 @@ pub struct Ask {
     pub quiet: bool,
 }
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     flag('G', &["query", "get-value"]),
     flag('D', &["delete", "delete-attr"]),
     value('v', &["update", "attr-value"]),

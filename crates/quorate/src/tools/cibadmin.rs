@@ -6,7 +6,7 @@ use super::cib_tree::{self, Element};
 use super::cluster::{Cluster, FAILED, NO_SUCH, Said, usage};
 use super::options::{self, Opt, flag, value};
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     flag('Q', &["query"]),
     flag('l', &["local"]),
     flag('s', &["sync-call"]),

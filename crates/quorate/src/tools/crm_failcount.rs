@@ -7,7 +7,7 @@ use super::cluster::{Cluster, Said, change, usage};
 use super::options::{self, Opt, flag, value};
 use crate::client::who;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     flag('G', &["query", "get-value"]),
     flag('D', &["delete", "delete-attr"]),
     value('r', &["resource", "resource-id"]),

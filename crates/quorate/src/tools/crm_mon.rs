@@ -122,6 +122,15 @@ fn parse(arguments: &[String]) -> Result<Wanted, String> {
     wanted(&given)
 }
 
+/// What is said to an option that is not known.
+#[cfg(test)]
+pub(super) fn refusal(option: &str) -> Option<String> {
+    let words = ["-1".to_owned(), option.to_owned(), "x".to_owned()];
+    parse(&words)
+        .err()
+        .filter(|said| said.contains("is not known"))
+}
+
 fn wanted(given: &[(String, String)]) -> Result<Wanted, String> {
     let has = |name: &str| given.iter().any(|(known, _)| known == name);
     let value = |name: &str| {

@@ -8,7 +8,7 @@ use super::cluster::{Cluster, NO_SUCH, Said, change, usage};
 use super::options::{self, Opt, flag, value};
 use crate::client::who;
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     flag('i', &["cluster-id"]),
     flag('l', &["list"]),
     flag('n', &["name"]),

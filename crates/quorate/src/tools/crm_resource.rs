@@ -11,7 +11,7 @@ use super::options::{self, Opt, flag, value};
 use crate::client::who;
 use crate::view::picture::{Picture, ResourceLine};
 
-const OPTIONS: &[Opt] = &[
+pub(super) const OPTIONS: &[Opt] = &[
     flag('L', &["list"]),
     flag('l', &["list-raw"]),
     flag('c', &["list-cts"]),

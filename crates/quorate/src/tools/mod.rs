@@ -1,6 +1,8 @@
 //! Compatibility names: the tools that agents and operators know, with the arguments that they use.
 //! The daemon puts links of these names into a directory of its own for its agents.
 
+#[cfg(test)]
+mod agent_options;
 mod attrd_updater;
 mod attribute;
 mod cib_tree;
