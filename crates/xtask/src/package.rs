@@ -75,6 +75,8 @@ fn main_package(program: &Path, version: &str, architecture: &str) -> io::Result
         "README.md",
         "CHANGELOG.md",
         "docs/operations.md",
+        "docs/galera.md",
+        "docs/agent-tools.md",
         "docs/configuration.md",
         "docs/security.md",
         "docs/glossary.md",
@@ -94,6 +96,30 @@ fn main_package(program: &Path, version: &str, architecture: &str) -> io::Result
         &fs::read("examples/wiki.crm")?,
         0o644,
     )?;
+    for (file, to, mode) in [
+        (
+            "packaging/systemd/galera-python-clustercheck.service",
+            "lib/systemd/system/galera-python-clustercheck.service",
+            0o644,
+        ),
+        (
+            "packaging/ocf/clustercheck",
+            "usr/lib/ocf/resource.d/quorate/clustercheck",
+            0o755,
+        ),
+    ] {
+        put(&root, to, &fs::read(file)?, mode)?;
+    }
+    for entry in fs::read_dir("examples/galera")? {
+        let entry = entry?;
+        let to = Path::new("usr/share/doc/quorate/examples/galera").join(entry.file_name());
+        let mode = if entry.file_name() == "bring-up" {
+            0o755
+        } else {
+            0o644
+        };
+        put(&root, &to.to_string_lossy(), &fs::read(entry.path())?, mode)?;
+    }
     let licences = [fs::read("LICENSE-MIT")?, fs::read("LICENSE-APACHE")?];
     put(
         &root,
