@@ -305,7 +305,7 @@ impl World<'_> {
         if !node.online || node.unclean {
             return;
         }
-        if self.rscs[r].failed && !self.rscs[r].removed {
+        if self.rscs[r].failed {
             return;
         }
         self.action(r, Task::Delete, 0, Some(n), optional);

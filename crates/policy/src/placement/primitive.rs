@@ -102,10 +102,9 @@ impl World<'_> {
 
     fn assign_best(&mut self, r: RscIx, prefer: Option<NodeIx>, if_none: IfNone) {
         let before = self.ledger_before(r);
-        let free = self.ban_where_too_small(r);
+        self.ban_where_too_small(r);
         self.ledger_after(r, before, &Cause::Capacity);
         self.ledger_choice(r);
-        let prefer = prefer.or(free);
         let current = self.current_node(r);
         let best = self.best_node(r, current);
         let mut chosen = None;

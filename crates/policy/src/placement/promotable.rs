@@ -52,9 +52,11 @@ impl World<'_> {
                 .map(parse)
         };
         let name = self.history_name(i);
+        // Instances that can be told apart have each their own, and no other.
+        let unique = self.rscs[i].unique;
         value(name).or_else(|| {
             let base = crate::facts::failcount_base(&self.rscs[i].id);
-            if base == name { None } else { value(base) }
+            (base != name && !unique).then(|| value(base)).flatten()
         })
     }
 

@@ -100,10 +100,10 @@ impl World<'_> {
             .then_with(|| self.by_name(a, b))
     }
 
-    /// Forbids nodes that are too small, unless all are; suggests the one with most room.
-    pub(super) fn ban_where_too_small(&mut self, r: RscIx) -> Option<NodeIx> {
+    /// Forbids nodes that are too small for all that has to go together, or, where each is, for the resource.
+    pub(super) fn ban_where_too_small(&mut self, r: RscIx) {
         if self.opts.strategy == Strategy::Default {
-            return None;
+            return;
         }
         let group = self.colocated_unassigned(r);
         let mut need: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
@@ -121,30 +121,19 @@ impl World<'_> {
                     || *v <= 0
             })
         };
-        let mut most_free = None;
         if group.len() > 1 {
-            let mut any = false;
-            for n in 0..self.nodes.len() {
+            let able = (0..self.nodes.len()).any(|n| {
                 let cell = self.rscs[r].allowed[n];
-                if !cell.allowed
-                    || !self.node_available(n, cell.score, crate::world::GuestCheck::Nodes)
-                {
-                    continue;
-                }
-                if fits(self, n, &need) {
-                    any = true;
-                }
-                if most_free.is_none_or(|m| self.compare_capacity(n, m) == Ordering::Less) {
-                    most_free = Some(n);
-                }
-            }
-            if any {
+                let up = self.node_available(n, cell.score, crate::world::GuestCheck::Nodes);
+                cell.allowed && up && fits(self, n, &need)
+            });
+            if able {
                 for n in 0..self.nodes.len() {
                     if !fits(self, n, &need) {
                         self.rscs[r].allowed[n].score = -INF;
                     }
                 }
-                return most_free;
+                return;
             }
         }
         let own: std::collections::BTreeMap<String, i64> = self.rscs[r].utilization.clone();
@@ -153,7 +142,6 @@ impl World<'_> {
                 self.rscs[r].allowed[n].score = -INF;
             }
         }
-        most_free
     }
 
     /// Everything that has to go to the same node and has none yet.

@@ -241,6 +241,7 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
     let r = action.rsc.expect("a resource's action");
     let n = action.node.expect("an executed action has a node");
     let digest = crate::digest::of(&world.digest_params(r, task, action.interval_ms, n));
+    let transition = format!("{}:-1:{rc}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", a + 1);
     let result = OperationHistory {
         id: id.into(),
         key: Some(key.into()),
@@ -249,9 +250,8 @@ fn record(world: &World<'_>, a: ActIx, name: &str, history: &mut ResourceHistory
         rc,
         status: 0,
         interval_ms: u64::try_from(action.interval_ms).unwrap_or(0),
-        transition_key: Some(
-            format!("{}:-1:{rc}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", a + 1).into(),
-        ),
+        transition_magic: Some(format!("0:{rc};{transition}").into()),
+        transition_key: Some(transition.into()),
         last_rc_change: Some(world.now),
         digest: Some(digest.into()),
         extra,

@@ -317,6 +317,7 @@ pub(super) fn write_result(
     } else if !failed {
         ids.push(key.clone());
     }
+    let transition = format!("0:-1:{expected}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
     for id in ids {
         let result = OperationHistory {
             id: id.into(),
@@ -326,9 +327,8 @@ pub(super) fn write_result(
             rc: outcome.rc,
             status: 0,
             interval_ms: outcome.interval_ms,
-            transition_key: Some(
-                format!("0:-1:{expected}:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx").into(),
-            ),
+            transition_magic: Some(format!("0:{};{transition}", outcome.rc).into()),
+            transition_key: Some(transition.as_str().into()),
             last_rc_change: Some(now),
             ..OperationHistory::default()
         };

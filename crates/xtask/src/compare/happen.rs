@@ -217,11 +217,18 @@ fn fail(cib: &mut Element, dice: &mut Dice) {
 
 fn other_result(cib: &mut Element, dice: &mut Dice) {
     let rc = *dice.pick(&[0, 0, 1, 2, 5, 7, 7, 8, 9, 190, 191]);
-    random_of(cib, "lrm_rsc_op", dice, &mut |op| op.set("rc-code", rc));
+    random_of(cib, "lrm_rsc_op", dice, &mut |op| {
+        // Only a monitor finds what it was not sent for.
+        let stateful = op.get("id").is_some_and(|id| id.starts_with('c'));
+        let promoted = matches!(rc, 8 | 9 | 191);
+        if rc < 2 || op.get("operation") == Some("monitor") && (stateful || !promoted) {
+            op.set("rc-code", rc);
+        }
+    });
 }
 
 fn pending(cib: &mut Element, dice: &mut Dice) {
-    let task = *dice.pick(&["", "", "start", "stop", "promote", "demote"]);
+    let task = *dice.pick(&["", "", "start", "stop"]);
     random_of(cib, "lrm_rsc_op", dice, &mut |op| {
         op.set("rc-code", 193);
         op.set("op-status", -1);

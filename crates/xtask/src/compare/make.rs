@@ -11,6 +11,7 @@ pub struct Maker<'d> {
     nodes: Vec<String>,
     remote: Vec<String>,
     number: usize,
+    opt_in: bool,
 }
 
 #[derive(Clone)]
@@ -40,6 +41,7 @@ impl<'d> Maker<'d> {
             nodes: Vec::new(),
             remote: Vec::new(),
             number: 0,
+            opt_in: false,
         }
     }
 
@@ -146,6 +148,7 @@ impl<'d> Maker<'d> {
             ("startup-fencing", &["false"], 4),
             ("priority-fencing-delay", &["30s"], 4),
         ]);
+        self.opt_in = pairs.iter().any(|(n, _)| n == "symmetric-cluster");
         let fencing = self.dice.chance(55);
         pairs.push(("stonith-enabled".to_owned(), fencing.to_string()));
         let set = self.set("cluster_property_set", &pairs);
@@ -292,7 +295,7 @@ impl<'d> Maker<'d> {
         if kind == Kind::Promotable && self.dice.chance(70) {
             op(self.dice, "monitor", "11s", Some("Master"));
         }
-        if self.dice.chance(5) {
+        if self.dice.chance(1) {
             op(self.dice, "monitor", "20s", Some("Stopped"));
         }
         for name in ["start", "stop", "promote", "demote"] {
@@ -341,8 +344,14 @@ impl<'d> Maker<'d> {
         ]);
         // More than one instance a node means, in newer versions, that they can be told apart.
         let several = metas.iter().any(|(n, v)| n == "clone-node-max" && v != "1");
-        if several && !metas.iter().any(|(n, _)| n == "globally-unique") {
-            metas.push(("globally-unique".to_owned(), "true".to_owned()));
+        if several {
+            let mut say = |name: &str, value: &str| {
+                if !metas.iter().any(|(n, _)| n == name) {
+                    metas.push((name.to_owned(), value.to_owned()));
+                }
+            };
+            say("globally-unique", "true");
+            say("clone-max", "2");
         }
         if promotable {
             metas.push(("promotable".to_owned(), "true".to_owned()));
@@ -435,6 +444,21 @@ impl<'d> Maker<'d> {
         let mut out = Vec::new();
         if self.tops.is_empty() {
             return out;
+        }
+        // Where nothing may run unless it is told to, something is told to.
+        for top in self.tops.clone() {
+            if self.opt_in {
+                let id = self.id("in");
+                let node = self.node();
+                let score = *self.dice.pick(&["0", "100"]);
+                out.push(
+                    Element::new("rsc_location")
+                        .with("id", id)
+                        .with("rsc", &top.id)
+                        .with("node", node)
+                        .with("score", score),
+                );
+            }
         }
         for _ in 0..self.dice.below(5) {
             let made = match self.dice.below(12) {

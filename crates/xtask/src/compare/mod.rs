@@ -290,6 +290,9 @@ fn sections(text: &str) -> BTreeMap<&'static str, Vec<String>> {
     for line in text.lines() {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let line = line.replace("maintenance)", "unmanaged)");
+        let line = line.replace("(unmanaged, disabled)", "(disabled, unmanaged)");
+        let line = line.replace("target-role:Slave", "target-role:Unpromoted");
+        let line = line.replace("Unpromoted (target-role):", "Unpromoted:");
         if let Some((_, name)) = SECTIONS.iter().find(|(head, _)| line == *head) {
             at = Some(*name);
         } else if line.is_empty() || line.starts_with("Using the original execution date") {
