@@ -81,6 +81,13 @@ ms ms-rabbitmq rabbitmq \
         meta clone-max=3 interleave=false master-max=1 master-node-max=1 notify=true ordered=false target-role=started
 "#
     );
+    text + &fencing(hosts)
+}
+
+/// A fence device for each host.
+#[must_use]
+pub fn fencing(hosts: &[Host]) -> String {
+    let mut text = String::new();
     for host in hosts {
         let (name, address) = (host.name(), host.bmc_address());
         text += &format!(

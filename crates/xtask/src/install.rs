@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Packages for the lab, and the agents with what they manage.
-pub const PACKAGES: [&str; 21] = [
+pub const PACKAGES: [&str; 23] = [
     "cluster-glue",
     "dbus",
     "e2fsprogs",
@@ -23,7 +23,9 @@ pub const PACKAGES: [&str; 21] = [
     "openipmi",
     "pacemaker-resource-agents",
     "procps",
+    "python3-dogpile.cache",
     "python3-pika",
+    "python3-pymemcache",
     "rabbitmq-server",
     "resource-agents",
     "systemd",

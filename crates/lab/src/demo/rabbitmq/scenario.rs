@@ -243,7 +243,12 @@ impl<'a> BrokerScenario<'a> {
     fn look(&self, before: &str, watched: &mut Watched) {
         let now = self.promoted();
         watched.has_left |= now != [before];
-        if watched.has_left && now.len() == 1 && watched.promoted.is_none() {
+        // A host that boots alone shows what it remembers: only a broker that runs is promoted.
+        let runs = |name: &String| {
+            let host = self.lab.host(name);
+            host.is_ok_and(|host| host.process("beam.smp").is_some())
+        };
+        if watched.has_left && now.len() == 1 && watched.promoted.is_none() && runs(&now[0]) {
             watched.promoted = Some(Instant::now());
         }
     }
