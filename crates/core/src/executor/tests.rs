@@ -1,4 +1,4 @@
-//! What a restarted daemon makes of what an earlier session of it left behind.
+//! Whom an executor obeys, and what a restarted daemon makes of what an earlier session of it left behind.
 
 use super::*;
 use crate::entry::FailureWeight;
@@ -159,4 +159,73 @@ fn what_is_left_waits_for_what_still_runs() {
     executor.resolve_left(NOW, &mut out);
     assert_eq!(runs(&out).len(), 1);
     assert_eq!(runs(&out)[0].1, "monitor");
+}
+
+/// A hole that a careless version has: an order that was on its way while its machine was reset.
+#[test]
+fn an_order_for_one_boot_is_not_obeyed_by_the_next() {
+    let mut next = Executor::start(
+        Incarnation {
+            boot: Boot(8),
+            session: Session(3),
+        },
+        None,
+        &Inventory::default(),
+        NOW,
+    );
+    let mut out = Outbox::default();
+    for (action, kind) in [
+        ("start", OrderKind::Begin),
+        ("stop", OrderKind::End),
+        ("monitor", OrderKind::Look),
+    ] {
+        let late = Order {
+            kind,
+            ..order("3.1.1", action)
+        };
+        next.order(late, Lease::Valid, NOW, &mut out);
+    }
+    assert_eq!(runs(&out), []);
+    assert_eq!(next.begun().count(), 0);
+    let own = Order {
+        boot: Boot(8),
+        kind: OrderKind::Begin,
+        ..order("3.1.2", "start")
+    };
+    next.order(own, Lease::Valid, NOW, &mut out);
+    assert_eq!(runs(&out).len(), 1);
+}
+
+/// A fence device that an earlier session left running ends before it runs again; then a repeated asking is answered
+/// with what is kept.
+#[test]
+fn a_repeated_asking_for_a_device_runs_it_once() {
+    let mut executor = restarted(&[]);
+    let call = AgentCall {
+        resource: "st1".to_owned(),
+        class: "stonith".to_owned(),
+        action: "off".to_owned(),
+        ..AgentCall::default()
+    };
+    let left = FoundRun {
+        run: RunId(77),
+        call: call.clone(),
+        result: None,
+    };
+    executor.found(&[left], NOW);
+    let by = || Coordinator::Node(crate::ids::NodeName::from("n2"));
+    let mut out = Outbox::default();
+    executor.run_device(5, Term(9), by(), call.clone(), &mut out);
+    assert_eq!(runs(&out), []);
+    executor.done(RunId(77), result(Outcome::Exited(0)), NOW, &mut out);
+    for _ in 0..2 {
+        executor.run_device(5, Term(9), by(), call.clone(), &mut out);
+    }
+    let begun = runs(&out);
+    assert_eq!(begun.len(), 1);
+    executor.done(begun[0].0, result(Outcome::Exited(0)), NOW, &mut out);
+    let sent = out.messages.len();
+    executor.run_device(5, Term(9), by(), call, &mut out);
+    assert_eq!(runs(&out).len(), 1);
+    assert_eq!(out.messages.len(), sent + 1, "what is kept is told again");
 }

@@ -37,7 +37,12 @@ pub struct TestNode {
     pub restores: usize,
     pub halted: Option<String>,
     pub is_frozen: bool,
+    /// What arrived while it was frozen.
+    buffered: Vec<(NodeName, Link, Vec<u8>)>,
 }
+
+/// Frames that wait for a frozen node at most.
+const BUFFERED_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -82,9 +87,10 @@ pub struct Cluster {
     /// The device says "off" but the host lives.
     pub fence_lies: bool,
     pub settings: Settings,
-    leaders: BTreeMap<u64, NodeName>,
-    /// What was committed at each index, by anybody.
-    committed: BTreeMap<u64, Vec<u8>>,
+    /// Who led in each term of a lineage.
+    leaders: BTreeMap<(Lineage, u64), NodeName>,
+    /// What was committed at each index of a lineage, by anybody.
+    committed: BTreeMap<(Lineage, u64), Vec<u8>>,
     next_tag: u64,
 }
 
@@ -179,6 +185,7 @@ impl Cluster {
                 restores: 0,
                 halted: None,
                 is_frozen: false,
+                buffered: Vec::new(),
             },
         );
     }
@@ -226,6 +233,7 @@ impl Cluster {
         node.contact.clear();
         node.blocked.clear();
         node.is_frozen = false;
+        node.buffered.clear();
         node.state.clear();
         node.applied = 0;
         let start = EngineStart {
@@ -262,6 +270,16 @@ impl Cluster {
             .retain(|_, happening| !matches!(happening, Happening::Frame { to, .. } if to == name));
     }
 
+    /// A frozen node goes on: first of all it reads what has piled up. `look` is called after each of these frames.
+    pub fn thaw(&mut self, name: &NodeName, look: impl Fn(&Self)) {
+        let node = self.nodes.get_mut(name).expect("known node");
+        node.is_frozen = false;
+        for (from, link, bytes) in std::mem::take(&mut node.buffered) {
+            self.step(name, EngineInput::Frame { from, link, bytes });
+            look(self);
+        }
+    }
+
     pub fn step(&mut self, name: &NodeName, input: EngineInput) {
         let now = self.now;
         let node = self.nodes.get_mut(name).expect("known node");
@@ -283,6 +301,8 @@ impl Cluster {
     }
 
     fn take_one(&mut self, name: &NodeName, output: EngineOutput) {
+        let engine = self.nodes[name].engine.as_ref();
+        let lineage = engine.map_or(Lineage(0), Engine::lineage);
         match output {
             EngineOutput::Effect(effect) => self.effect(name, effect),
             EngineOutput::Restore { index, state } => {
@@ -308,7 +328,7 @@ impl Cluster {
             } => {
                 let known = self
                     .committed
-                    .entry(index.0)
+                    .entry((lineage, index.0))
                     .or_insert_with(|| payload.clone());
                 assert_eq!(*known, payload, "entry {index} differs on {name}");
                 let node = self.nodes.get_mut(name).expect("known node");
@@ -337,7 +357,10 @@ impl Cluster {
                 self.step(name, EngineInput::SnapshotState { index, bytes });
             }
             EngineOutput::Leading { term } => {
-                let known = self.leaders.entry(term.0).or_insert_with(|| name.clone());
+                let known = self
+                    .leaders
+                    .entry((lineage, term.0))
+                    .or_insert_with(|| name.clone());
                 assert_eq!(known, name, "two leaders in term {term}");
             }
             EngineOutput::DispatchReady { term } => {
@@ -375,12 +398,13 @@ impl Cluster {
         }
     }
 
-    /// No other node may hold a lease of another term once a leader dispatches.
+    /// No other node of its lineage may hold a lease of another term once a leader dispatches.
     fn check_leases(&self, leader: &NodeName) {
-        let term = self.nodes[leader].engine.as_ref().expect("it leads").term();
+        let leads = self.nodes[leader].engine.as_ref().expect("it leads");
+        let (term, lineage) = (leads.term(), leads.lineage());
         for (name, node) in &self.nodes {
             let Some(engine) = &node.engine else { continue };
-            if name == leader || engine.term() == term {
+            if name == leader || engine.term() == term || engine.lineage() != lineage {
                 continue;
             }
             let until = engine.lease_until().unwrap_or_default();
@@ -548,8 +572,13 @@ impl Cluster {
                 link,
                 bytes,
             } => {
-                if self.nodes.get(&to).is_some_and(|node| !node.is_frozen) {
+                let Some(node) = self.nodes.get_mut(&to) else {
+                    return;
+                };
+                if !node.is_frozen {
                     self.step(&to, EngineInput::Frame { from, link, bytes });
+                } else if node.buffered.len() < BUFFERED_MAX {
+                    node.buffered.push((from, link, bytes));
                 }
             }
             Happening::Verdict {

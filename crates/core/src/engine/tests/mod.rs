@@ -1,4 +1,5 @@
 mod cluster;
+mod holes;
 mod majority;
 mod model;
 mod pair;

@@ -201,3 +201,62 @@ fn a_watchdog_is_not_fed_without_a_lease() {
         cluster.fed_until["n1"] - lost
     );
 }
+
+/// A hole that a careless version has: what a leader began before it lost its quorum may still begin to run, so that its
+/// successor waits for the fencing, and the one that lost it begins nothing more.
+#[test]
+fn a_leader_that_loses_quorum_with_a_start_under_way() {
+    let text = "\
+primitive fs ocf:sim:Mount op monitor interval=10s
+primitive db ocf:sim:Database op monitor interval=10s
+primitive st1 stonith:external/ipmi params hostname=n1
+primitive st2 stonith:external/ipmi params hostname=n2
+group all fs db
+";
+    let mut cluster = Cluster::new(&["n1", "n2", "w"], text);
+    cluster.slow.insert("fs start".to_owned(), 2_000);
+    cluster.dead_bmcs.insert("st1".to_owned());
+    cluster.run(500);
+    assert!(cluster.active_on("n1").is_empty(), "its start is under way");
+    cluster.term += 1;
+    let (term, leader) = (Term(cluster.term), NodeName::from("n2"));
+    cluster.leader = Some("n2".to_owned());
+    let old = cluster
+        .hosts
+        .get_mut("n1")
+        .and_then(|host| host.node.as_mut());
+    let engine = old.and_then(|node| node.engine.as_mut());
+    engine.expect("it runs").has_lease = false;
+    cluster.inject("n1", EngineOutput::NoLeader { term });
+    silent(&mut cluster, "n1");
+    cluster.inject("n2", EngineOutput::Leading { term });
+    cluster.inject("n2", EngineOutput::DispatchReady { term });
+    cluster.inject("w", EngineOutput::Following { leader, term });
+    cluster.run(6_000);
+    let told = cluster.trace.join("\n");
+    assert_eq!(
+        cluster.count("fs start n1"),
+        1,
+        "what was begun ends\n{told}"
+    );
+    assert_eq!(
+        cluster.count("db start n1"),
+        0,
+        "nothing more is begun\n{told}"
+    );
+    assert_eq!(
+        cluster.count("fs start n2"),
+        0,
+        "it is not fenced yet\n{told}"
+    );
+    cluster.dead_bmcs.clear();
+    cluster.slow.clear();
+    cluster.run(60_000);
+    assert_eq!(
+        cluster.active_on("n2"),
+        ["db", "fs"],
+        "{}",
+        cluster.trace.join("\n")
+    );
+    assert!(cluster.position("power of n1 is gone") < cluster.position("fs start n2"));
+}
