@@ -72,6 +72,8 @@ pub struct Node {
     admissions: BTreeMap<u64, NodeName>,
     /// Until when the watchdog was fed last.
     watchdog_until: Option<Millis>,
+    /// The wall clock when this daemon started.
+    began_wall_ms: i64,
     now: Now,
 }
 
@@ -146,6 +148,7 @@ impl Node {
             local: local::LocalStop::default(),
             admissions: BTreeMap::new(),
             watchdog_until: None,
+            began_wall_ms: now.wall_ms,
             now,
         };
         let mut out = Outbox::default();

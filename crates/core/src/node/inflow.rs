@@ -220,6 +220,7 @@ impl Node {
             record.target == *node
                 && record.action != "on"
                 && matches!(record.outcome, FenceOutcome::Confirmed(_))
+                && record.wall_ms >= self.began_wall_ms
                 && self.now.wall_ms.abs_diff(record.wall_ms) < FRESH_FENCING_MS
         });
         let is_gone = self
