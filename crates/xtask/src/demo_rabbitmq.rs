@@ -42,6 +42,8 @@ impl RabbitmqDemo<'_> {
         let configuration = rabbitmq::configuration(lab.hosts());
         (self.say)("forming the cluster; the brokers take a minute to become one");
         if self.is_peer {
+            // The peer knows the agent only where Debian has it.
+            let configuration = configuration.replace("ocf:rabbitmq:", "ocf:heartbeat:");
             let peer = Peer::form(lab, &CONTROLLERS, self.detection_ms, &configuration)?;
             self.play(lab, &peer)
         } else {
