@@ -549,7 +549,6 @@ impl Node {
             pair_fencing: peer
                 .is_some_and(|peer| !crate::devices::levels(&self.state, peer).is_empty()),
             watchdog_ms: self.counted_watchdog_ms(),
-            ..self.settings
         };
         if settings != self.settings {
             self.settings = settings;

@@ -86,7 +86,7 @@ impl Soak {
         let clock = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let seed = self.seed.unwrap_or_else(|| clock.as_secs() % 1_000_000);
+        let seed = self.seed.unwrap_or(clock.as_secs() % 1_000_000);
         match self.soak(seed) {
             Ok(outcome) => {
                 self.conclude(seed, &outcome);

@@ -300,9 +300,8 @@ impl<'a> Pull<'a> {
     }
 
     fn value(&mut self) -> Pulled<Cow<'a, str>> {
-        let quote = match self.byte() {
-            Some(quote @ (b'"' | b'\'')) => quote,
-            _ => return self.fault("a value without quotes"),
+        let Some(quote @ (b'"' | b'\'')) = self.byte() else {
+            return self.fault("a value without quotes");
         };
         self.at += 1;
         let bytes = self.text.as_bytes();

@@ -214,7 +214,7 @@ pub fn start(daemon: &Daemon, arguments: &[String]) -> ExitCode {
     let mut again = Command::new("/proc/self/exe");
     // Called as `quorate tool crm_mon` the name is not enough.
     again.arg0("crm_mon");
-    if !Path::new(&name).file_name().is_some_and(|n| n == "crm_mon") {
+    if Path::new(&name).file_name().is_none_or(|n| n != "crm_mon") {
         again.arg0("quorate").args(["tool", "crm_mon"]);
     }
     let started = again

@@ -101,7 +101,7 @@ fn resources(out: &mut String, picture: &Picture) {
         }
         match resource.kind {
             "primitive" if resource.active.is_empty() => {
-                put!(out, "{}", element(resource, None, !picture.is_maintenance))
+                put!(out, "{}", element(resource, None, !picture.is_maintenance));
             }
             "primitive" => {
                 for active in &resource.active {

@@ -168,10 +168,10 @@ fn the_authority_is_rotated_while_everything_runs() {
     }
 
     // Every connection is made anew with the new certificates.
-    for n in 0..3 {
-        nodes[n].kill();
-        nodes[n].start();
-        nodes[n].sees_online(3);
+    for node in &mut nodes {
+        node.kill();
+        node.start();
+        node.sees_online(3);
     }
     // What the old authority signed opens nothing; what the new one signs does, and lets nodes in.
     let (good, said) = remote(&nodes[0], &old, &["status"]);
