@@ -15,6 +15,7 @@ mod print;
 mod references;
 mod remove;
 mod secrets;
+mod set_path;
 mod spans;
 mod statement;
 mod strip;

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 
-use quorate_model::cib::SetKind;
 use quorate_model::crm::{self, Document, OnExisting, Verb};
 
 use super::show::shown;
@@ -163,9 +162,8 @@ impl Session {
 
     /// `set RESOURCE.PARAMETER VALUE`.
     fn set(&mut self, rest: &[&str]) -> Result<()> {
-        let [path, value] = rest else { return Err(usage("set RESOURCE.PARAMETER VALUE")) };
-        let Some((id, name)) = path.rsplit_once('.') else { return Err(usage("set RESOURCE.PARAMETER VALUE")) };
-        let result = self.document().set_pair(id, SetKind::Instance, name, Some(value));
+        let [path, value] = rest else { return Err(usage("set RESOURCE.[OPERATION.[INTERVAL.]]NAME VALUE")) };
+        let result = self.document().set_path(path, value);
         self.edited(result.map(|text| (text, Vec::new())))
     }
 }

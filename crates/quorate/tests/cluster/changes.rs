@@ -99,6 +99,27 @@ fn a_configuration_is_changed_in_every_way_and_keeps_its_comments() {
         "{shown}"
     );
 
+    // An editor that leaves an error behind: nothing changes, and the operator's text is not lost.
+    let slip = root.path().join("slip");
+    fs::write(&slip, "#!/bin/sh\necho 'primtive oops Dummy' >> \"$1\"\n").unwrap();
+    fs::set_permissions(&slip, fs::Permissions::from_mode(0o755)).unwrap();
+    let slip: &'static str = Box::leak(slip.to_str().unwrap().to_owned().into_boxed_str());
+    node.environment = vec![("EDITOR", slip), ("VISUAL", slip)];
+    let said = node.bad(&["edit", "--yes"]);
+    assert!(said.contains("did you mean `primitive`"), "{said}");
+    let kept = said
+        .split("quorate apply ")
+        .nth(1)
+        .and_then(|rest| rest.split('`').next())
+        .unwrap_or_else(|| panic!("no word of the text: {said}"));
+    let text = fs::read_to_string(kept).unwrap();
+    assert!(
+        text.contains("primtive oops Dummy") && text.contains("batch-limit=9"),
+        "{text}"
+    );
+    fs::remove_file(kept).unwrap();
+    assert_eq!(node.good(&["show"]), shown);
+
     // Gone: first it is stopped, then it may be removed.
     let output = node.quorate(&["configure", "--yes", "delete", "l2", "d2"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
