@@ -18,6 +18,7 @@ use crate::world::{Kind, RscIx, World};
 impl World<'_> {
     /// Makes all actions.
     pub fn create_actions(&mut self) {
+        self.forget_removed();
         if self.opts.startup_probes {
             self.schedule_probes();
         }

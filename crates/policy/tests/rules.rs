@@ -346,3 +346,83 @@ fn the_order_of_a_stop_gives_the_reason_of_the_next() {
     cluster.says("* Stop p ( a ) due to node availability");
     cluster.says("* Stop q ( a ) due to node availability");
 }
+
+#[test]
+fn a_stickiness_below_one_drives_nothing_away() {
+    let cluster = Cluster::new()
+        .node("a", "", "", &[runs("p")])
+        .node("b", "", "", &[absent("p")])
+        .resources(&dummy("p", &meta("p", &pair("resource-stickiness", "-1"))));
+    cluster.never_says("Move p");
+}
+
+#[test]
+fn what_failed_and_is_not_configured_any_more_is_forgotten_where_it_cannot_run_either() {
+    let standby = format!(
+        r#"<instance_attributes id="sa">{}</instance_attributes>"#,
+        pair("standby", "on")
+    );
+    let failures = format!(
+        r#"<instance_attributes id="fa">{}</instance_attributes>"#,
+        pair("fail-count-gone#start_0", "INFINITY")
+    );
+    let failed = history(
+        "gone",
+        &(op("gone", "start", 0, 2, 1) + &op("gone", "monitor", 10_000, 3, 1)),
+    );
+    let cluster = Cluster::new()
+        .node("a", &standby, &failures, &[failed])
+        .node("b", "", "", &[]);
+    cluster.says("* Stop gone ( a ) due to node availability");
+    cluster.says("* Cluster action: clear_failcount for gone on a");
+    // Its history goes when it has been stopped without a failure.
+    cluster.never_says("gone delete");
+}
+
+#[test]
+fn instances_that_can_be_told_apart_have_promotion_scores_of_their_own() {
+    let clone = |unique: &str| {
+        format!(
+            r#"<clone id="c">{}{}</clone>"#,
+            meta(
+                "c",
+                &(pair("promotable", "true") + &pair("globally-unique", unique))
+            ),
+            dummy("p", "")
+        )
+    };
+    let score = format!(
+        r#"<instance_attributes id="sc">{}</instance_attributes>"#,
+        pair("master-p", "10")
+    );
+    let cluster = |unique: &str| {
+        Cluster::new()
+            .node("a", "", &score, &[])
+            .resources(&clone(unique))
+    };
+    cluster("false").says("* Promote p:0 ( Stopped -> Promoted a )");
+    cluster("true").says("* Start p:0 ( a )");
+}
+
+#[test]
+fn of_nodes_that_are_large_enough_the_emptiest_is_taken() {
+    let capacity = |id: &str, cpu: &str| {
+        format!(
+            r#"<utilization id="u{id}"><nvpair id="u{id}c" name="cpu" value="{cpu}"/></utilization>"#
+        )
+    };
+    let group = format!(
+        r#"<group id="g">{}{}</group>"#,
+        dummy("q", &capacity("q", "1")),
+        dummy("r", &capacity("r", "1"))
+    );
+    let mut cluster = Cluster::new();
+    cluster.options += &pair("placement-strategy", "utilization");
+    let cluster = cluster
+        .node("a", &capacity("a", "5"), "", &[])
+        .node("b", &capacity("b", "5"), "", &[])
+        .node("c", &capacity("c", "7"), "", &[])
+        .resources(&(dummy("p", "") + &group));
+    cluster.says("* Start p ( a )");
+    cluster.says("* Start q ( b )");
+}

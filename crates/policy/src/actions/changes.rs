@@ -15,7 +15,6 @@ impl<'c> World<'c> {
             let history = &cib.status.nodes[state].resources[resource];
             if self.rscs[r].removed {
                 if !self.is_anon_clone(self.uber(r)) {
-                    self.forget_failures(r, n);
                     self.schedule_delete(r, n, false);
                 }
                 continue;
@@ -35,6 +34,23 @@ impl<'c> World<'c> {
                 continue;
             }
             self.check_operations(r, n, state, resource);
+        }
+    }
+
+    /// What is no longer configured is forgotten where it failed, whether it may run there or not.
+    pub(crate) fn forget_removed(&mut self) {
+        if !self.opts.stop_removed {
+            return;
+        }
+        for r in self.top.clone() {
+            if !self.rscs[r].removed {
+                continue;
+            }
+            for n in 0..self.nodes.len() {
+                if self.nodes[n].online {
+                    self.forget_failures(r, n);
+                }
+            }
         }
     }
 

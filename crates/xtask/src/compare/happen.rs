@@ -146,11 +146,7 @@ fn fail(cib: &mut Element, dice: &mut Dice) {
     let id = history.get("id").unwrap_or_default().to_owned();
     let interval = if operation == "monitor" {
         let recurring = history.children.iter().filter_map(|o| o.get("interval"));
-        recurring
-            .filter(|i| *i != "0")
-            .last()
-            .unwrap_or("0")
-            .to_owned()
+        recurring.rfind(|i| *i != "0").unwrap_or("0").to_owned()
     } else {
         "0".to_owned()
     };

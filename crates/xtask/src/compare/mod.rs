@@ -81,28 +81,29 @@ impl Compare {
             self.files(&scratch)
         };
         let _ = std::fs::remove_dir_all(&scratch);
-        self.tell(decisions, &found);
+        let mut sections: BTreeMap<&str, usize> = BTreeMap::new();
+        for difference in &found {
+            *sections.entry(difference.section).or_default() += 1;
+        }
+        println!("{decisions} decisions, {} differ {sections:?}", found.len());
         ExitCode::SUCCESS
     }
 
-    fn tell(&self, decisions: usize, found: &[Difference]) {
-        let mut sections: BTreeMap<&str, usize> = BTreeMap::new();
-        for difference in found {
-            *sections.entry(difference.section).or_default() += 1;
-            println!("== {} differs in: {}", difference.name, difference.section);
-            for line in &difference.lines {
-                println!("   {line}");
-            }
-            if let (Some(directory), Some(case)) = (&self.keep, &difference.case) {
-                let path = directory.join(format!("{}.xml", difference.name));
-                let written = std::fs::create_dir_all(directory)
-                    .and_then(|()| std::fs::write(&path, case.text()));
-                if let Err(error) = written {
-                    eprintln!("error: {}: {error}", path.display());
-                }
+    /// Prints a difference at once: a run of hours may be ended before its end.
+    fn tell(&self, difference: &Difference) {
+        let mut text = format!("== {} differs in: {}", difference.name, difference.section);
+        for line in &difference.lines {
+            text.push_str(&format!("\n   {line}"));
+        }
+        println!("{text}");
+        if let (Some(directory), Some(case)) = (&self.keep, &difference.case) {
+            let path = directory.join(format!("{}.xml", difference.name));
+            let written = std::fs::create_dir_all(directory)
+                .and_then(|()| std::fs::write(&path, case.text()));
+            if let Err(error) = written {
+                eprintln!("error: {}: {error}", path.display());
             }
         }
-        println!("{decisions} decisions, {} differ {sections:?}", found.len());
     }
 
     fn files(&self, scratch: &Path) -> (usize, Vec<Difference>) {
@@ -119,12 +120,16 @@ impl Compare {
                 continue;
             };
             decisions += 1;
-            found.extend(both.difference().map(|(section, lines)| Difference {
-                name: name.to_string(),
-                section,
-                lines,
-                case: None,
-            }));
+            if let Some((section, lines)) = both.difference() {
+                let difference = Difference {
+                    name: name.to_string(),
+                    section,
+                    lines,
+                    case: None,
+                };
+                self.tell(&difference);
+                found.push(difference);
+            }
         }
         (decisions, found)
     }
@@ -144,6 +149,7 @@ impl Compare {
                             break;
                         }
                         let (decisions, found) = self.seed(seed, scratch, worker);
+                        found.iter().for_each(|f| self.tell(f));
                         let mut all = all.lock().expect("no worker panics while it holds this");
                         all.0 += decisions;
                         all.1.extend(found);
@@ -151,9 +157,7 @@ impl Compare {
                 });
             }
         });
-        let (decisions, mut found) = all.into_inner().expect("all workers are done");
-        found.sort_by(|a: &Difference, b| a.name.cmp(&b.name));
-        (decisions, found)
+        all.into_inner().expect("all workers are done")
     }
 
     fn seed(&self, seed: u64, scratch: &Path, worker: usize) -> (usize, Option<Difference>) {
