@@ -145,7 +145,7 @@ fn fail(cib: &mut Element, dice: &mut Dice) {
     let history = &mut histories.children[at];
     let id = history.get("id").unwrap_or_default().to_owned();
     let interval = if operation == "monitor" {
-        let recurring = history.children.iter().filter_map(|o| o.get("interval"));
+        let mut recurring = history.children.iter().filter_map(|o| o.get("interval"));
         recurring.rfind(|i| *i != "0").unwrap_or("0").to_owned()
     } else {
         "0".to_owned()
