@@ -85,6 +85,7 @@ pub(crate) fn gather_noting(
         recheck: facts.next.get(),
         have_remote: false,
         failed_ops: Vec::new(),
+        probed_absent: std::cell::OnceCell::new(),
         blocked_count: 0,
         disabled_count: 0,
         score_log: None,

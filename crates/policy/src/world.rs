@@ -432,6 +432,8 @@ pub struct World<'c> {
     pub recheck: Option<i64>,
     pub have_remote: bool,
     pub failed_ops: Vec<FailedOp>,
+    /// Names in the history of which a probe said that they cannot run; gathered when first asked for.
+    pub probed_absent: std::cell::OnceCell<std::collections::BTreeSet<&'c str>>,
     pub blocked_count: u32,
     pub disabled_count: u32,
     pub score_log: Option<Vec<String>>,

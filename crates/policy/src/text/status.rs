@@ -299,17 +299,19 @@ impl World<'_> {
 
     /// A probe said that it cannot run.
     fn probed_absent(&self, r: RscIx) -> bool {
-        self.cib
-            .status
-            .nodes
-            .iter()
-            .flat_map(|s| &s.resources)
-            .filter(|h| h.id == self.rscs[r].id)
-            .any(|h| {
-                h.operations
-                    .iter()
-                    .any(|o| o.operation == "monitor" && o.interval_ms == 0 && o.rc == 5)
-            })
+        let list = self.probed_absent.get_or_init(|| {
+            let nodes = self.cib.status.nodes.iter();
+            nodes
+                .flat_map(|s| &s.resources)
+                .filter(|h| {
+                    h.operations
+                        .iter()
+                        .any(|o| o.rc == 5 && o.interval_ms == 0 && o.operation == "monitor")
+                })
+                .map(|h| h.id.as_str())
+                .collect()
+        });
+        list.contains(self.rscs[r].id.as_str())
     }
 
     fn shown_place(&self, r: RscIx) -> Option<NodeIx> {
