@@ -38,7 +38,7 @@ pub fn run(args: Args, context: &Context) -> Result {
         };
         let is_curable = matches!(error.exit, Exit::Configuration | Exit::NotConfirmed);
         if !is_curable || !std::io::stdin().is_terminal() {
-            eprintln!("your text is kept: `quorate apply {}` tries it again", path.display());
+            eprintln!("your text is kept in {0}: `quorate apply {0}` tries it again", path.display());
             return Err(error);
         }
         let _ = error.report(context);
@@ -48,7 +48,7 @@ pub fn run(args: Args, context: &Context) -> Result {
         if !matches!(answer.trim(), "yes" | "y" | "") {
             return Err(Error::new(
                 "nothing was changed",
-                format!("your text is kept: `quorate apply {}` tries it again", path.display()),
+                format!("your text is kept in {0}: `quorate apply {0}` tries it again", path.display()),
             )
             .exit(Exit::NotConfirmed));
         }
