@@ -197,10 +197,12 @@ fn print(rows: &[Row]) {
         let (peer, ratio) = match row.peer {
             Ok(peer) => {
                 let whole = peer.seconds / (row.planning + row.reading);
-                let ratio = row.ratio().unwrap_or_default();
+                // Below the clock's resolution there is nothing to divide by.
+                let ratio = row.ratio().filter(|ratio| ratio.is_finite());
+                let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.0}x"));
                 (
                     format!("{:>8.3} {:>6.0}", peer.seconds, peer.peak_mib),
-                    format!("{ratio:.0}x ({whole:.0}x)"),
+                    format!("{ratio} ({whole:.0}x)"),
                 )
             }
             Err(why) => (format!("{why:>15}"), String::new()),
